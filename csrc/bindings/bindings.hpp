@@ -1,0 +1,37 @@
+/// What the binding files share: the module's parts and argument checks.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <span>
+#include <string>
+
+#include "../costs.hpp"
+#include "../layer.hpp"
+
+namespace bopscount::bindings {
+
+namespace py = pybind11;
+
+void register_layer(py::module_ &module);
+void register_op_table(py::module_ &module);
+void register_count(py::module_ &module);
+
+/// The array's memory as records. Refuses (TypeError, ValueError) anything but
+/// a 1-D C-contiguous aligned array of exactly this dtype: nothing is converted.
+std::span<const Layer> layers_of(const py::array &layers);
+
+/// The array's memory as T, under the same conditions; `name` is the argument's.
+void require_layout(const py::array &array, const py::dtype &dtype, const char *name);
+
+/// The numpy dtype of `Costs`: one int64 field per metric.
+py::dtype cost_dtype();
+
+/// "torchstat" or "full"; ValueError otherwise.
+Rules rules_of(const std::string &name);
+
+/// An exact Python int.
+py::object to_python(Int128 value);
+
+} // namespace bopscount::bindings

@@ -1,0 +1,9 @@
+#include "bindings.hpp"
+
+PYBIND11_MODULE(_core, module) {
+  module.doc() = "Counts recorded layers: exact costs of each, in total and by group.";
+  bopscount::bindings::register_layer(module);
+  bopscount::bindings::register_op_table(module);
+  bopscount::bindings::register_count(module);
+  module.attr("build_type") = BOPSCOUNT_BUILD_TYPE;
+}

@@ -1,0 +1,37 @@
+#include "../op_table.hpp"
+
+#include "bindings.hpp"
+
+namespace bopscount::bindings {
+namespace {
+
+/// One row of the op table as a dict of strings; formulas are printed.
+py::dict to_dict(const OpKind &row) {
+  py::dict fields;
+  fields["name"] = row.name;
+  fields["doc"] = row.doc;
+  fields["macs"] = to_string(row.mac_form);
+  fields["full_flops"] = to_string(row.full.flops);
+  fields["full_madd"] = to_string(row.full.madd);
+  fields["torchstat_flops"] = to_string(row.torchstat.flops);
+  fields["torchstat_madd"] = to_string(row.torchstat.madd);
+  fields["torchstat_read"] = to_string(row.torchstat.read);
+  fields["torchstat_write"] = to_string(row.torchstat.write);
+  fields["source"] = row.source;
+  return fields;
+}
+
+} // namespace
+
+void register_op_table(py::module_ &module) {
+  py::list table;
+  py::dict kinds;
+  for (const OpKind &row : op_table()) {
+    table.append(to_dict(row));
+    kinds[py::str(row.name)] = static_cast<int>(row.kind);
+  }
+  module.attr("OP_TABLE") = py::tuple(table);
+  module.attr("KINDS") = kinds;
+}
+
+} // namespace bopscount::bindings

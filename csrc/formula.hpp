@@ -1,0 +1,68 @@
+/// Cost formulas as data: integer multiples of a layer's terms.
+///
+/// `2 * macs - outputs + biases` is a constexpr value that the evaluator folds
+/// into straight-line code and that prints itself for the documentation.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace bopscount {
+
+/// The quantities of one call that formulas are built from.
+enum class Term : std::uint8_t {
+  macs,          ///< multiply-accumulates, by the kind's MacForm
+  biases,        ///< one addition per output element if there is a bias
+  inputs,        ///< elements of the first operand
+  scaled_inputs, ///< the same if the op has a weight (affine norms), else 0
+  outputs,       ///< elements of the output
+  window,        ///< kernel elements x outputs
+  scores,        ///< kernel elements x batch x in_positions
+  rows,          ///< batch x in_positions: vectors along the channels
+  batch,         ///< samples
+  channels,      ///< in_channels
+  weights,       ///< elements of weight and bias
+  scatter,       ///< batch x in_positions x out_channels
+  scatter_bias,  ///< the same if there is a bias
+  masked_scores, ///< scores if there is a mask
+  biased_scores, ///< scores if there is a bias
+};
+
+inline constexpr std::size_t term_count = 15;
+inline constexpr std::array<std::string_view, term_count> term_names = {
+    "macs",    "biases",  "inputs",       "scaled_inputs", "outputs",
+    "window",  "scores",  "rows",         "batch",         "channels",
+    "weights", "scatter", "scatter_bias", "masked_scores", "biased_scores"};
+
+/// An integer combination of terms; an unset formula means "no rule here".
+struct Formula {
+  std::array<std::int8_t, term_count> multiples{};
+  bool set = false;
+
+  constexpr Formula() = default;
+  constexpr Formula(Term term) : set(true) { multiples[static_cast<std::size_t>(term)] = 1; }
+  /// The formula 0.
+  static constexpr Formula nothing() {
+    Formula formula;
+    formula.set = true;
+    return formula;
+  }
+};
+
+constexpr Formula operator+(Formula left, Formula right) {
+  for (std::size_t i = 0; i < term_count; ++i) left.multiples[i] += right.multiples[i];
+  return left;
+}
+constexpr Formula operator*(int factor, Formula formula) {
+  for (auto &multiple : formula.multiples) multiple = static_cast<std::int8_t>(multiple * factor);
+  return formula;
+}
+constexpr Formula operator-(Formula left, Formula right) { return left + (-1) * right; }
+
+/// "2*macs - outputs + biases", "0" for nothing, "" when unset.
+std::string to_string(const Formula &formula);
+
+} // namespace bopscount
