@@ -1,1 +1,55 @@
-"""x"""
+"""Counts what a PyTorch network costs, without running it.
+
+Bops, Flops, MAdd, MACs, parameters, memory and memory traffic, per layer and in
+total, for binary, quantised and full-precision models:
+
+    import bopscount
+    bopscount.stat(model, (3, 224, 224))
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from bopscount._core import COST_DTYPE, LAYER_DTYPE, new_layers
+from bopscount.counting import count
+from bopscount.errors import BopscountError, InputError, TraceError
+from bopscount.layer_table import LayerTable
+from bopscount.registry import register_layer, unregister_layer
+from bopscount.report import Report, Row, Uncounted
+from bopscount.totals import Totals
+
+if TYPE_CHECKING:
+    from bopscount.api import scan, stat, trace
+
+__version__ = version("bopscount")
+__all__ = [
+    "COST_DTYPE",
+    "LAYER_DTYPE",
+    "BopscountError",
+    "InputError",
+    "LayerTable",
+    "Report",
+    "Row",
+    "Totals",
+    "TraceError",
+    "Uncounted",
+    "count",
+    "new_layers",
+    "register_layer",
+    "scan",
+    "stat",
+    "trace",
+    "unregister_layer",
+]
+
+_NEEDS_TORCH = ("scan", "stat", "trace")
+
+
+def __getattr__(name: str) -> Any:
+    """Imports torch with the first call that takes a model: counting arrays needs none."""
+    if name in _NEEDS_TORCH:
+        return getattr(import_module("bopscount.api"), name)
+    raise AttributeError(f"module 'bopscount' has no attribute {name!r}")

@@ -1,0 +1,34 @@
+"""What bopscount raises."""
+
+from __future__ import annotations
+
+
+class BopscountError(Exception):
+    """Base of every error that bopscount raises on its own account."""
+
+
+class InputError(BopscountError, ValueError):
+    """An argument that cannot be used; the message names it, its value and the fix."""
+
+
+class TraceError(BopscountError):
+    """The model could not be recorded.
+
+    Attributes:
+        module_path: Path of the module that was running, "" for the model itself.
+        input_shapes: Shapes of the tensors that reached it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        module_path: str = "",
+        input_shapes: tuple[tuple[int, ...], ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.module_path = module_path
+        self.input_shapes = input_shapes
+
+    def __reduce__(self) -> tuple[type[TraceError], tuple[object, ...]]:
+        """Errors travel between processes with their attributes."""
+        return type(self), (self.args[0], self.module_path, self.input_shapes)

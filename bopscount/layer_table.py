@@ -1,0 +1,91 @@
+"""What a trace yields: the flat layer array and the names that go with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy.typing as npt
+
+from bopscount import _core
+from bopscount.errors import InputError
+from bopscount.module_tree import Node
+from bopscount.totals import Totals
+
+RULES = ("torchstat", "full")
+LEAF = ""
+"""Role of an owner that is a leaf module itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who a record belongs to: a leaf module, or a parenthesised row of an inner one.
+
+    Attributes:
+        node: Index of the module in `LayerTable.nodes`.
+        role: "" for a leaf module, else "parameters", "functional", or a MAC op's kind.
+    """
+
+    node: int
+    role: str
+
+
+@dataclass(slots=True)
+class LayerTable:
+    """Recorded layers of one model at one input; needs no torch and pickles.
+
+    Attributes:
+        records: One record per executed op, of `LAYER_DTYPE`.
+        owners: `records["owner"]` indexes it; in row order.
+        nodes: The model's modules in module order.
+        input_shapes: Shape of each record's first operand, batch included.
+        output_shapes: Shape of each record's output, batch included.
+        ops: What each record was called in torch ("conv2d", "aten.add.Tensor").
+        batch_size: Samples in the input; the memory(MB) column is per sample.
+        ran_model: Whether the model's arithmetic was run.
+        notes: Sentences that belong under every table of this model.
+    """
+
+    records: npt.NDArray[Any]
+    owners: list[Owner]
+    nodes: list[Node]
+    input_shapes: list[tuple[int, ...]]
+    output_shapes: list[tuple[int, ...]]
+    ops: list[str]
+    batch_size: int = 1
+    ran_model: bool = False
+    notes: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def totals(self, rules: str = "torchstat") -> Totals:
+        """Exact sums over all layers."""
+        return Totals(*name_layer(_core.count_totals, self, self.records, check_rules(rules)))
+
+    def owner_path(self, owner: int) -> str:
+        """Module path of a row, with its role in parentheses."""
+        node, role = self.nodes[self.owners[owner].node], self.owners[owner].role
+        if role == LEAF:
+            return node.path
+        return f"{node.path}.({role})" if node.path else f"({role})"
+
+
+def check_rules(rules: str) -> str:
+    """`rules`, or InputError."""
+    if rules not in RULES:
+        raise InputError(f"rules must be 'torchstat' or 'full', got {rules!r}")
+    return rules
+
+
+def name_layer(function: Any, table: LayerTable | None, *args: Any) -> Any:
+    """Calls the core; its errors get the path of the layer they are about."""
+    try:
+        return function(*args)
+    except (OverflowError, ValueError) as error:
+        index = getattr(error, "layer_index", None)
+        if index is None or table is None:
+            raise
+        owner = table.owner_path(int(table.records["owner"][index]))
+        error.args = (f"{owner or 'the model'}: {error.args[0]}",)
+        raise

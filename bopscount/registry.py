@@ -1,0 +1,136 @@
+"""Classes with a rule of their own: the two of old, and what users register."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from bopscount.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+MAX_BITS = 64
+Bits = int | Callable[[Any], int | None] | None
+Shape = tuple[int, ...] | Callable[[Any], tuple[int, ...]] | None
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRule:
+    """How to read a registered class: each value may be a callable of the module.
+
+    Attributes:
+        weight_bits: Bits of a weight, None for full precision.
+        input_bits: Bits of an input element, None for full precision.
+        output_bits: Bits of an output element; marks an activation quantiser.
+        weight_shape: Logical shape (out, in / groups, *kernel) of a packed or flat weight.
+    """
+
+    weight_bits: Bits = None
+    input_bits: Bits = None
+    output_bits: Bits = None
+    weight_shape: Shape = None
+
+    def read(self, module: nn.Module, name: str) -> Any:
+        """The value of one field for this module, checked."""
+        value = getattr(self, name)
+        value = value(module) if callable(value) else value
+        if value is not None and name != "weight_shape":
+            _check_bits(name, value)
+        return value
+
+
+# The only two that are matched by bare class name.
+BY_NAME = {
+    "HardBinaryConv": LayerRule(weight_bits=1, input_bits=1),
+    "BinaryActivation": LayerRule(output_bits=1),
+}
+_by_class: dict[type, LayerRule] = {}
+_by_qualified_name: dict[str, LayerRule] = {}
+
+
+def _qualified_name(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _check_bits(name: str, bits: object) -> None:
+    if isinstance(bits, bool) or not isinstance(bits, int) or not 1 <= bits <= MAX_BITS:
+        raise InputError(f"{name} must be an integer from 1 to {MAX_BITS}, got {bits!r}")
+
+
+def register_layer(
+    class_or_qualified_name: type | str,
+    *,
+    weight_bits: Bits = None,
+    input_bits: Bits = None,
+    output_bits: Bits = None,
+    weight_shape: Shape = None,
+) -> None:
+    """Gives an own layer class a rule.
+
+    The class becomes one row of the table, whatever it contains; of the ops that its
+    forward runs, convolutions and matrix products are counted, at the given widths.
+
+    Args:
+        class_or_qualified_name: The class, or "package.module.Class".
+        weight_bits: Bits of one weight, 1 to 64; None means full precision.
+        input_bits: Bits of one input element, likewise.
+        output_bits: Bits of one output element; says that the class quantises
+            activations (1: a Bop an element).
+        weight_shape: Logical shape of the weight, (out, in / groups, *kernel), where
+            no parameter shows it.
+        (Each value may be a callable of the module.)
+
+    Raises:
+        InputError: For a class registered before, bits outside 1 to 64, no class.
+
+    Example: `register_layer(SignConv, weight_bits=1, input_bits=1)`; a 64 -> 64, 3x3
+    SignConv on 56x56 positions then has 36,864 x 3,136 = 115,605,504 bops.
+    """
+    rule = LayerRule(weight_bits, input_bits, output_bits, weight_shape)
+    for name in ("weight_bits", "input_bits", "output_bits"):
+        value = getattr(rule, name)
+        if value is not None and not callable(value):
+            _check_bits(name, value)
+    if isinstance(class_or_qualified_name, str):
+        name = class_or_qualified_name
+        if "." not in name:
+            raise InputError(
+                f"class_or_qualified_name must name the module too, as in "
+                f"'package.module.{name}', got {name!r}"
+            )
+        known: dict[Any, LayerRule] = _by_qualified_name
+        key: Any = name
+        taken = name in _by_qualified_name or any(_qualified_name(c) == name for c in _by_class)
+    elif isinstance(class_or_qualified_name, type):
+        known, key = _by_class, class_or_qualified_name
+        name = _qualified_name(key)
+        taken = key in _by_class or name in _by_qualified_name
+    else:
+        raise InputError(
+            "class_or_qualified_name must be a class or 'package.module.Class', "
+            f"got {class_or_qualified_name!r}"
+        )
+    if taken:
+        raise InputError(f"{name} is registered already; unregister_layer it first")
+    known[key] = rule
+
+
+def unregister_layer(class_or_qualified_name: type | str) -> None:
+    """Takes back a `register_layer`; InputError if there was none."""
+    known: dict[Any, LayerRule] = (
+        _by_qualified_name if isinstance(class_or_qualified_name, str) else _by_class
+    )
+    if known.pop(class_or_qualified_name, None) is None:
+        raise InputError(f"{class_or_qualified_name!r} is not registered")
+
+
+def rule_of(module: nn.Module) -> LayerRule | None:
+    """The rule for the module's exact class: the user's first, then the two of old."""
+    cls = type(module)
+    rule = _by_class.get(cls)
+    if rule is None and _by_qualified_name:
+        rule = _by_qualified_name.get(_qualified_name(cls))
+    return BY_NAME.get(cls.__name__) if rule is None else rule

@@ -1,0 +1,67 @@
+"""Costs as exact Python integers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from bopscount._core import METRICS
+
+METRIC_NAMES: tuple[str, ...] = METRICS
+"""The metrics, in the order of every cost array and tuple of the core."""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What something costs, batch and repeated calls included.
+
+    Example: the first convolution of ResNet-18 (3x224x224 -> 64x112x112, 7x7, no
+    bias) has 118,013,952 macs and flops, 235,225,088 madd, no bops.
+    """
+
+    params: int = 0
+    """Registered parameters, each counted on its first owner."""
+    logical_params: int = 0
+    """Parameters by logical shape, packed weights included."""
+    macs: int = 0
+    """Multiply-accumulates of convolution, linear, matmul, attention and recurrent ops."""
+    flops: int = 0
+    """Float operations, a multiply-accumulate being one."""
+    madd: int = 0
+    """Float multiplications plus additions."""
+    bops: int = 0
+    """Binary and bit operations: macs x weight bits x input bits of low-bit layers."""
+    ops_x64: int = 0
+    """64 x full-precision macs + bops of the MAC layers."""
+    memory_bytes: int = 0
+    """4 x output elements, the memory(MB) column."""
+    mem_read: int = 0
+    """Bytes read."""
+    mem_write: int = 0
+    """Bytes written."""
+
+    @property
+    def ops(self) -> float:
+        """Full-precision macs + bops / 64 (64 bit operations an instruction)."""
+        return self.ops_x64 / 64
+
+    @property
+    def mem_read_write(self) -> int:
+        """Bytes read and written."""
+        return self.mem_read + self.mem_write
+
+    def costs(self) -> tuple[int, ...]:
+        """The values in the order of `METRIC_NAMES`."""
+        return tuple(getattr(self, name) for name in METRIC_NAMES)
+
+
+def named_costs(values: Iterable[int]) -> dict[str, Any]:
+    """The core's values as keyword arguments of `Totals` and `Row`."""
+    return dict(zip(METRIC_NAMES, values, strict=True))
+
+
+def sum_costs(items: Iterable[Totals]) -> dict[str, Any]:
+    """Metric by metric sums, as keyword arguments."""
+    columns = list(zip(*(item.costs() for item in items), strict=True))
+    return named_costs(map(sum, columns)) if columns else {}

@@ -1,0 +1,1 @@
+"""Recording: from a model and its inputs to a `LayerTable`."""

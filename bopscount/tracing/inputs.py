@@ -1,0 +1,150 @@
+"""What the caller gave as input, as arguments of a forward call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bopscount.errors import InputError
+
+MAX_DIMENSIONS = 8
+_SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardCall:
+    """Arguments of one forward call, and how many samples they hold."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    batch_size: int
+
+
+def forward_call(
+    model: nn.Module,
+    input_size: Any = None,
+    inputs: Any = None,
+    batch_size: int = 1,
+    dtype: torch.dtype | None = None,
+) -> ForwardCall:
+    """The call that `input_size` or `inputs` stands for.
+
+    Args:
+        model: Its first parameter or buffer gives the device and the float dtype.
+        input_size: Shape without the batch, or a list of shapes.
+        inputs: A tensor, a tuple (positional) or a dict (keyword arguments).
+        batch_size: Samples, for `input_size`.
+        dtype: Dtype of the tensors made for `input_size`.
+
+    Raises:
+        InputError: For anything that is no such thing.
+    """
+    if (input_size is None) == (inputs is None):
+        raise InputError(
+            "give either input_size, such as (3, 224, 224), or inputs=, "
+            f"got {'neither' if inputs is None else 'both'}"
+        )
+    if inputs is not None:
+        return _given(inputs)
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise InputError(f"batch_size must be a positive integer, got {batch_size!r}")
+    if dtype is not None and not isinstance(dtype, torch.dtype):
+        raise InputError(f"dtype must be a torch.dtype such as torch.int64, got {dtype!r}")
+    device, float_dtype = _device_and_dtype(model)
+    sizes = check_input_size(input_size)
+    tensors = tuple(_sample((batch_size, *size), dtype or float_dtype, device) for size in sizes)
+    return ForwardCall(tensors, {}, batch_size)
+
+
+def check_input_size(input_size: Any) -> list[tuple[int, ...]]:
+    """`input_size` as a list of shapes, or InputError."""
+    if isinstance(input_size, int) or not isinstance(input_size, (tuple, list)) or not input_size:
+        raise InputError(
+            "input_size must be a shape without the batch, such as (3, 224, 224), "
+            f"or a list of them, got {input_size!r}"
+        )
+    several = all(isinstance(size, (tuple, list)) for size in input_size)
+    sizes = [tuple(size) for size in input_size] if several else [tuple(input_size)]
+    for size in sizes:
+        _check_size(size)
+    return sizes
+
+
+def _check_size(size: tuple[Any, ...]) -> None:
+    for dimension in size:
+        if isinstance(dimension, bool) or not hasattr(dimension, "__index__"):
+            raise InputError(f"input_size must hold integers only, got {dimension!r} in {size!r}")
+        if dimension < 1:
+            raise InputError(
+                f"input_size must hold positive sizes only, got {dimension!r} in {size!r}"
+            )
+    if len(size) >= MAX_DIMENSIONS:
+        raise InputError(
+            f"input_size must have fewer than {MAX_DIMENSIONS} dimensions (the batch is "
+            f"added), got {len(size)} in {size!r}"
+        )
+    elements = 1
+    for dimension in size:
+        elements *= int(dimension)
+    if elements >= 2**48:
+        raise InputError(f"input_size is too large: {size!r} has {elements:,} elements")
+
+
+def _given(inputs: Any) -> ForwardCall:
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = {}
+    if isinstance(inputs, Tensor):
+        args = (inputs,)
+    elif isinstance(inputs, tuple):
+        args = inputs
+    elif isinstance(inputs, dict) or hasattr(inputs, "keys"):
+        kwargs = {str(name): inputs[name] for name in inputs.keys()}  # noqa: SIM118
+    else:
+        raise InputError(
+            "inputs must be a tensor (the one argument), a tuple (positional arguments) or "
+            f"a dict (keyword arguments), got {type(inputs).__name__}"
+        )
+    first = next(tensors_of((args, kwargs)), None)
+    batch = int(first.shape[0]) if first is not None and first.dim() else 1
+    return ForwardCall(args, kwargs, max(1, batch))
+
+
+def tensors_of(value: Any) -> Iterator[Tensor]:
+    """Tensors in nested tuples, lists, dicts and dataclass-like objects."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from tensors_of(item)
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            yield from tensors_of(item)
+    elif hasattr(value, "__dataclass_fields__"):
+        for name in value.__dataclass_fields__:
+            yield from tensors_of(getattr(value, name, None))
+    elif isinstance(value, nn.utils.rnn.PackedSequence):  # pragma: no cover - a tuple
+        yield value.data
+
+
+def _device_and_dtype(model: nn.Module) -> tuple[torch.device, torch.dtype]:
+    device, dtype = None, None
+    for tensor in chain(model.parameters(), model.buffers()):
+        device = device or tensor.device
+        if tensor.is_floating_point():
+            dtype = tensor.dtype
+            break
+    return device or torch.device("cpu"), dtype or torch.get_default_dtype()
+
+
+def _sample(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Random values where they make sense; torch's own generators stay as they are."""
+    if not (dtype.is_floating_point or dtype.is_complex) or device.type == "meta":
+        return torch.zeros(shape, dtype=dtype, device=device)
+    generator = torch.Generator().manual_seed(_SEED)
+    values = torch.rand(shape, dtype=torch.float32, generator=generator)
+    return values.to(device=device, dtype=dtype)
