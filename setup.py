@@ -1,4 +1,5 @@
+"""Hands the build to CMake; its source directory is stated here and nowhere else."""
+
 from setuptools import setup
 
-# The source directory of CMake is stated here and nowhere else.
 setup(cmake_source_dir=".")

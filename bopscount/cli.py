@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from bopscount import _core
 from bopscount.errors import BopscountError, InputError
@@ -42,8 +42,15 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as the other errors do."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(_BAD_INPUT, f"{self.prog}: error: {message}; see {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="bopscount",
         description="Counts what a PyTorch network costs: Bops, Flops, MAdd, parameters, "
         "memory and memory traffic, per layer and in total.",

@@ -73,7 +73,7 @@ def count(
         kinds={
             _KIND_NAMES[kind]: Totals(*by_kind[kind])
             for kind in np.unique(kinds)
-            if kind not in _NO_COST
+            if kind not in _NO_COST or any(by_kind[kind])
         },
         uncounted=_uncounted(table, kinds),
         left_out=dict(left_out),

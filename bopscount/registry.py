@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 MAX_BITS = 64
+MIN_RANK, MAX_RANK = 2, 5
+"""Of a weight: linear, up to three-dimensional convolution."""
 Bits = int | Callable[[Any], int | None] | None
 Shape = tuple[int, ...] | Callable[[Any], tuple[int, ...]] | None
 T = TypeVar("T")
@@ -37,8 +40,8 @@ class LayerRule:
         """The value of one field for this module, checked."""
         value = getattr(self, name)
         value = value(module) if callable(value) else value
-        if value is not None and name != "weight_shape":
-            _check_bits(name, value)
+        if value is not None:
+            _check(name, value)
         return value
 
 
@@ -55,9 +58,29 @@ def _qualified_name(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
-def _check_bits(name: str, bits: object) -> None:
-    if isinstance(bits, bool) or not isinstance(bits, int) or not 1 <= bits <= MAX_BITS:
-        raise InputError(f"{name} must be an integer from 1 to {MAX_BITS}, got {bits!r}")
+def _check(name: str, value: Any) -> None:
+    if name == "weight_shape":
+        _check_shape(value)
+    elif isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_BITS:
+        raise InputError(f"{name} must be an integer from 1 to {MAX_BITS}, got {value!r}")
+
+
+def _check_shape(shape: Any) -> None:
+    if (
+        not isinstance(shape, (tuple, list))
+        or not MIN_RANK <= len(shape) <= MAX_RANK
+        or not all(isinstance(size, int) and size >= 1 for size in shape)
+    ):
+        raise InputError(
+            "weight_shape must be (out, in / groups, *kernel), "
+            f"{MIN_RANK} to {MAX_RANK} positive integers, got {shape!r}"
+        )
+
+
+def _is_module_class(value: type) -> bool:
+    # Whoever has a module class has imported torch; nobody else needs it for this.
+    torch = sys.modules.get("torch")
+    return torch is not None and issubclass(value, torch.nn.Module)
 
 
 def register_layer(
@@ -84,16 +107,17 @@ def register_layer(
         (Each value may be a callable of the module.)
 
     Raises:
-        InputError: For a class registered before, bits outside 1 to 64, no class.
+        InputError: For a class registered before, bits outside 1 to 64, a weight_shape
+            that is none, no module class.
 
     Example: `register_layer(SignConv, weight_bits=1, input_bits=1)`; a 64 -> 64, 3x3
     SignConv on 56x56 positions then has 36,864 x 3,136 = 115,605,504 bops.
     """
     rule = LayerRule(weight_bits, input_bits, output_bits, weight_shape)
-    for name in ("weight_bits", "input_bits", "output_bits"):
+    for name in ("weight_bits", "input_bits", "output_bits", "weight_shape"):
         value = getattr(rule, name)
         if value is not None and not callable(value):
-            _check_bits(name, value)
+            _check(name, value)
     if isinstance(class_or_qualified_name, str):
         name = class_or_qualified_name
         if "." not in name:
@@ -104,13 +128,13 @@ def register_layer(
         known: dict[Any, LayerRule] = _by_qualified_name
         key: Any = name
         taken = name in _by_qualified_name or any(_qualified_name(c) == name for c in _by_class)
-    elif isinstance(class_or_qualified_name, type):
+    elif isinstance(class_or_qualified_name, type) and _is_module_class(class_or_qualified_name):
         known, key = _by_class, class_or_qualified_name
         name = _qualified_name(key)
         taken = key in _by_class or name in _by_qualified_name
     else:
         raise InputError(
-            "class_or_qualified_name must be a class or 'package.module.Class', "
+            "class_or_qualified_name must be a torch.nn.Module class or 'package.module.Class', "
             f"got {class_or_qualified_name!r}"
         )
     if taken:

@@ -93,9 +93,10 @@ template <class Int> struct CallCosts {
   Int macs{0}, flops{0}, madd{0}, bops{0}, ops_x64{0}, memory_bytes{0}, mem_read{0}, mem_write{0};
 };
 
-/// Complete columns of what is moved, rounded up to whole bytes.
+/// Complete columns of what is moved, if anything is, rounded up to whole bytes.
 template <class Int, class TermsOfLayer>
 void set_true_traffic(const TermsOfLayer &terms, CallCosts<Int> &costs) {
+  if (terms.layer.has(flag_unmoved)) return;
   costs.mem_read = (terms.bits_read() + Int(7)) / 8;
   costs.mem_write = (terms.bits_written() + Int(7)) / 8;
 }
@@ -160,7 +161,7 @@ CallCosts<Int> call_costs(const Layer &layer) {
     costs.mem_read = terms.template evaluate<row.torchstat.read>() * item_bytes;
     costs.mem_write = terms.template evaluate<row.torchstat.write>() * item_bytes;
   } else if constexpr (row.moves) {
-    if (!layer.has(flag_unmoved)) set_true_traffic(terms, costs);
+    set_true_traffic(terms, costs);
   }
   return costs;
 }

@@ -309,7 +309,8 @@ _PLAIN_KINDS = {
     "cumulative": "cumsum cumprod cummax cummin _cummax_helper _cummin_helper logcumsumexp",
     "move": "clone _to_copy copy cat stack index index_select gather scatter scatter_add "
     "index_put _unsafe_index_put _unsafe_index constant_pad_nd "
-    "reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d replication_pad3d roll flip repeat repeat_interleave "
+    "reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d "
+    "replication_pad3d roll flip repeat repeat_interleave "
     "new_zeros new_ones new_full full_like zeros_like ones_like full zeros ones "
     "arange linspace eye tril triu masked_fill masked_scatter fill zero im2col col2im "
     "pixel_shuffle pixel_unshuffle channel_shuffle rand randn rand_like randn_like bernoulli "

@@ -48,12 +48,15 @@ void require_layout(const py::array &array, const py::dtype &dtype, const char *
     throw py::type_error(std::string(name) + " must have dtype " +
                          py::cast<std::string>(py::str(dtype)) + ", got " +
                          py::cast<std::string>(py::str(array.dtype())));
-  constexpr int needed =
-      py::detail::npy_api::NPY_ARRAY_C_CONTIGUOUS_ | py::detail::npy_api::NPY_ARRAY_ALIGNED_;
-  if (array.ndim() != 1 || (array.flags() & needed) != needed)
-    throw py::value_error(
-        std::string(name) + " must be one-dimensional, C-contiguous and aligned, got " +
-        std::to_string(array.ndim()) + " dimensions; pass numpy.ascontiguousarray of it");
+  // numpy calls every packed record aligned, so the address is looked at too.
+  const auto address = reinterpret_cast<std::uintptr_t>(array.data());
+  const auto alignment =
+      std::min(static_cast<std::size_t>(array.itemsize()), alignof(std::int64_t));
+  const bool contiguous = (array.flags() & py::array::c_style) != 0;
+  if (array.ndim() != 1 || !contiguous || address % alignment != 0)
+    throw py::value_error(std::string(name) +
+                          " must be one-dimensional, C-contiguous and aligned, got " +
+                          std::to_string(array.ndim()) + " dimensions; pass a .copy() of it");
 }
 
 std::span<const Layer> layers_of(const py::array &layers) {

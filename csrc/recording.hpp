@@ -1,0 +1,64 @@
+/// A network while it is being recorded: layers, shapes, and who fed whom.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "dims.hpp"
+#include "layer.hpp"
+
+namespace bopscount {
+
+/// Fills batch, channels and positions of both sides of `layer`.
+///
+/// `channel_axis` is 1 (channels first) or -1 (features last); an unbatched
+/// tensor has one dimension less and a batch of 1.
+void set_sizes(Layer &layer, const Dims &in, const Dims &out, int channel_axis, bool batched);
+
+/// Appends layers in the order they ran. A slot is a piece of memory that tensors
+/// share: views have their base's, and a write through one is seen by all.
+class Recording {
+public:
+  using Slot = std::int32_t;
+  static constexpr Slot no_slot = -1;
+
+  /// Records one op that read `inputs`; returns its index.
+  std::int32_t add(const Layer &layer, const Dims &in, const Dims &out, const Slot *inputs,
+                   std::size_t n_inputs);
+
+  /// A new piece of memory, last written by record `producer` (-1: not by a record).
+  Slot new_slot(std::int32_t producer);
+  /// Says that record `producer` wrote the slot.
+  void write(Slot slot, std::int32_t producer) {
+    producers_of_slots_[static_cast<std::size_t>(slot)] = producer;
+  }
+  std::int32_t producer(Slot slot) const {
+    return slot < 0 ? -1 : producers_of_slots_[static_cast<std::size_t>(slot)];
+  }
+
+  /// Drops the records from `first` on for which keep[i - first] is false. What read
+  /// a dropped record reads what the dropped record had read.
+  void keep_only(std::size_t first, const std::vector<bool> &keep);
+
+  std::size_t size() const { return layers_.size(); }
+  std::vector<Layer> &layers() { return layers_; }
+  const std::vector<Layer> &layers() const { return layers_; }
+  Dims input_dims(std::size_t record) const { return dims(2 * record); }
+  Dims output_dims(std::size_t record) const { return dims(2 * record + 1); }
+  /// Producers of record i: producers()[producer_starts()[i] .. producer_starts()[i + 1]].
+  const std::vector<std::int32_t> &producers() const { return producers_; }
+  const std::vector<std::int64_t> &producer_starts() const { return producer_starts_; }
+
+private:
+  Dims dims(std::size_t index) const;
+  void push_dims(const Dims &dims);
+
+  std::vector<Layer> layers_;
+  std::vector<std::int64_t> sizes_;
+  std::vector<std::int64_t> size_starts_{0};
+  std::vector<std::int32_t> producers_;
+  std::vector<std::int64_t> producer_starts_{0};
+  std::vector<std::int32_t> producers_of_slots_;
+};
+
+} // namespace bopscount

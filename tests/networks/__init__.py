@@ -1,0 +1,1 @@
+"""Published networks in own code, with the module paths that torchvision gives them."""
