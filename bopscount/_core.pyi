@@ -1,6 +1,7 @@
 """The C++ core. Costs are exact: a cost that does not fit raises, nothing wraps."""
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ KINDS: Final[dict[str, int]]
 BIT_SOURCES: Final[dict[str, int]]
 LAYER_FLAGS: Final[dict[str, int]]
 OP_TABLE: Final[tuple[dict[str, str], ...]]
+LEAF_RULES: Final[tuple[str, ...]]
 build_type: Final[str]
 
 def new_layers(n_layers: int) -> NDArray[np.void]:
@@ -32,3 +34,61 @@ def count_groups(
 
 def empty_call() -> None:
     """Does nothing; what a call into the core costs."""
+
+def traced_call() -> Any:
+    """The method that takes the place of a module class's __call__."""
+
+class Snapshot:
+    """What the modules of a model hold."""
+
+    def __init__(self, model: object) -> None: ...
+    def set_eval(self) -> None:
+        """Puts every module into eval mode; `restore` undoes it."""
+    def restore(self) -> None:
+        """Puts back whatever has changed."""
+
+class Tracer:
+    """Records one model in one thread."""
+
+    def __init__(self, classify: object, rewrite: object, real: bool) -> None: ...
+    def walk(self, model: object) -> None:
+        """Lists the model's modules, parents before children."""
+    def classes(self) -> list[Any]:
+        """The classes of the listed modules."""
+    def activate(self) -> None:
+        """Makes this the tracer of the calling thread."""
+    def deactivate(self) -> None:
+        """Gives the place back to the tracer before it."""
+    @property
+    def node(self) -> int:
+        """Index of the module that runs now."""
+    def __len__(self) -> int: ...
+    def emit(
+        self,
+        kind: int,
+        op: str,
+        operands: Sequence[Any],
+        shape: object | None = None,
+        dtype: object | None = None,
+        channel_axis: int = 1,
+        batched: bool = True,
+        fields: object | None = None,
+        into: object | None = None,
+    ) -> Any:
+        """Records an op; returns `into`, or a new meta tensor of `shape`, or None."""
+    def another(self, shape: object, dtype: object) -> Any:
+        """A further output of the last record."""
+    def alias(self, tensor: object, base: object) -> None:
+        """Says that `tensor` is a view of `base`."""
+    def rewrite(self, mark: int, fields: dict[Any, Any]) -> int:
+        """Of the records from `mark` on keeps the products, with `fields`; their number."""
+    def producer_of(self, tensor: object) -> int:
+        """Index of the record that made the tensor, -1 for an input or constant."""
+    def totals(self, rules: str = "torchstat") -> tuple[int, ...]:
+        """Exact sums so far, parameters included."""
+    def finish(self) -> dict[str, Any]:
+        """Everything recorded, as data for a LayerTable."""
+    def failure(self) -> Any:
+        """(node, input shapes) of the module that raised, or None."""
+    def path(self, node: int) -> str:
+        """Dotted path of a module."""

@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 
 from bopscount.counting import check_granularity, count
-from bopscount.errors import InputError
 from bopscount.layer_table import LayerTable, check_rules
 from bopscount.report import Report
 from bopscount.timing import time_leaves
 from bopscount.totals import Totals
-from bopscount.tracing.execute import ExecutingTracer
-from bopscount.tracing.inputs import ForwardCall, forward_call
-
-
-def check_model(model: Any) -> nn.Module:
-    """`model`, or InputError."""
-    if isinstance(model, nn.Module):
-        return model
-    if isinstance(model, type) and issubclass(model, nn.Module):
-        raise InputError(f"model must be an instance, got the class {model.__name__}: call it")
-    raise InputError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+from bopscount.tracing import check_run, record
+from bopscount.tracing.inputs import forward_call
+from bopscount.tracing.model import module_of, on_meta
+from bopscount.tracing.table import build_table
 
 
 def trace(
-    model: nn.Module,
+    model: nn.Module | Callable[[], nn.Module],
     input_size: Any = None,
     *,
     inputs: Any = None,
     batch_size: int = 1,
     dtype: torch.dtype | None = None,
     training: bool = False,
+    run: str = "auto",
 ) -> LayerTable:
     """Records what one forward pass executes; count it as often as you like.
 
     Args:
-        model: A module on any device; it is left as it was, whatever happens.
+        model: A module on any device, left as it was whatever happens; or a callable
+            that builds one, which is then built on the meta device.
         input_size: Shape without the batch, (3, 224, 224), or a list of shapes for
             several inputs.
         inputs: Instead of input_size: a tensor (the one argument), a tuple (positional
@@ -46,18 +41,22 @@ def trace(
         batch_size: Samples, for input_size.
         dtype: Dtype for input_size, by default that of the parameters.
         training: Keep the `training` flags; by default the trace is in eval mode.
+        run: "auto" runs the model's arithmetic only where its values decide what it does
+            next; "never" raises then.
 
     Raises:
         InputError: For an argument that cannot be used.
         TraceError: If the forward raises.
     """
-    check_model(model)
-    call = forward_call(model, input_size, inputs, batch_size, dtype)
-    return ExecutingTracer(model).run(call, training)
+    check_run(run)
+    module = module_of(model)
+    call = forward_call(module, input_size, inputs, batch_size, dtype)
+    driver = record(module, call, run=run, training=training)
+    return build_table(driver.tracer, batch_size=call.batch_size, ran_model=driver.real)
 
 
 def scan(
-    model: nn.Module,
+    model: nn.Module | Callable[[], nn.Module],
     input_size: Any = None,
     *,
     inputs: Any = None,
@@ -65,6 +64,7 @@ def scan(
     dtype: torch.dtype | None = None,
     rules: str = "torchstat",
     training: bool = False,
+    run: str = "auto",
 ) -> Totals:
     """The totals and nothing else: the call for a search loop.
 
@@ -73,14 +73,19 @@ def scan(
     Example: `scan(torchvision.models.resnet50(), (3, 224, 224)).macs` is 4,089,184,256.
     """
     check_rules(rules)
-    table = trace(
-        model, input_size, inputs=inputs, batch_size=batch_size, dtype=dtype, training=training
-    )
-    return table.totals(rules)
+    check_run(run)
+    module = module_of(model)
+    call = forward_call(module, input_size, inputs, batch_size, dtype)
+    tracer = record(module, call, run=run, training=training).tracer
+    try:
+        return Totals(*tracer.totals(rules))
+    except OverflowError:
+        # Again by the table, which knows the layer's path.
+        return build_table(tracer).totals(rules)
 
 
 def stat(
-    model: nn.Module,
+    model: nn.Module | Callable[[], nn.Module],
     input_size: Any = None,
     query_granularity: int = 1,
     *,
@@ -90,6 +95,7 @@ def stat(
     rules: str = "torchstat",
     timing: bool = True,
     training: bool = False,
+    run: str = "auto",
 ) -> Report:
     """Prints the layer table of a model and returns it.
 
@@ -105,6 +111,7 @@ def stat(
         timing: Also run the model a few times for the duration[%] column; off by itself
             where parameters or inputs are on the meta device.
         training: Keep the `training` flags while recording; timing is in eval mode.
+        run: "auto" or "never"; see `trace`. Timing runs the model in any case.
 
     Raises:
         InputError: For an argument that cannot be used.
@@ -112,14 +119,14 @@ def stat(
     """
     report = build_report(
         model, input_size, query_granularity, inputs=inputs, batch_size=batch_size, dtype=dtype,
-        rules=rules, timing=timing, training=training,
+        rules=rules, timing=timing, training=training, run=run,
     )  # fmt: skip
     print(report)  # noqa: T201 - the table is what stat is for
     return report
 
 
 def build_report(
-    model: nn.Module,
+    model: nn.Module | Callable[[], nn.Module],
     input_size: Any = None,
     query_granularity: int = 1,
     *,
@@ -129,24 +136,17 @@ def build_report(
     rules: str = "torchstat",
     timing: bool = True,
     training: bool = False,
+    run: str = "auto",
 ) -> Report:
     """What `stat` prints, unprinted; same arguments."""
-    check_model(model)
     check_rules(rules)
     check_granularity(query_granularity)
-    call = forward_call(model, input_size, inputs, batch_size, dtype)
-    tracer = ExecutingTracer(model)
-    table = tracer.run(call, training)
+    check_run(run)
+    module = module_of(model)
+    call = forward_call(module, input_size, inputs, batch_size, dtype)
+    driver = record(module, call, run=run, training=training)
+    table = build_table(driver.tracer, batch_size=call.batch_size, ran_model=driver.real)
     durations = None
-    if timing and not _on_meta(model, call):
-        durations = time_leaves(model, tracer.nodes, tracer.modules, call)
+    if timing and not (on_meta(module) or call.is_on_meta):
+        durations = time_leaves(module, table.nodes, call.with_values())
     return count(table, rules=rules, query_granularity=query_granularity, durations=durations)
-
-
-def _on_meta(model: nn.Module, call: ForwardCall) -> bool:
-    from itertools import chain
-
-    from bopscount.tracing.inputs import tensors_of
-
-    tensors = chain(model.parameters(), model.buffers(), tensors_of((call.args, call.kwargs)))
-    return any(tensor.is_meta for tensor in tensors)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from bopscount import _core
@@ -41,6 +42,9 @@ class LayerTable:
         input_shapes: Shape of each record's first operand, batch included.
         output_shapes: Shape of each record's output, batch included.
         ops: What each record was called in torch ("conv2d", "aten.add.Tensor").
+        producers: Which records made the operands of record i, -1 for inputs, parameters
+            and constants: `producers[producer_starts[i]:producer_starts[i + 1]]`.
+        producer_starts: See `producers`.
         batch_size: Samples in the input; the memory(MB) column is per sample.
         ran_model: Whether the model's arithmetic was run.
         notes: Sentences that belong under every table of this model.
@@ -52,6 +56,8 @@ class LayerTable:
     input_shapes: list[tuple[int, ...]]
     output_shapes: list[tuple[int, ...]]
     ops: list[str]
+    producers: npt.NDArray[Any] = field(default_factory=lambda: np.zeros(0, np.int32))
+    producer_starts: npt.NDArray[Any] = field(default_factory=lambda: np.zeros(1, np.int64))
     batch_size: int = 1
     ran_model: bool = False
     notes: list[str] = field(default_factory=list)

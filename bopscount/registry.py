@@ -153,7 +153,11 @@ def unregister_layer(class_or_qualified_name: type | str) -> None:
 
 def rule_of(module: nn.Module) -> LayerRule | None:
     """The rule for the module's exact class: the user's first, then the two of old."""
-    cls = type(module)
+    return rule_for_class(type(module))
+
+
+def rule_for_class(cls: type) -> LayerRule | None:
+    """The same for a class."""
     rule = _by_class.get(cls)
     if rule is None and _by_qualified_name:
         rule = _by_qualified_name.get(_qualified_name(cls))

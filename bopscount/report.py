@@ -218,8 +218,10 @@ class Report:
                 ran_model=data["ran_model"],
                 notes=list(data["notes"]),
             )
-        except (KeyError, TypeError) as error:
-            raise InputError(f"data is no report: {error} is missing or unknown") from error
+        except KeyError as error:
+            raise InputError(f"data is no report: {error} is missing") from error
+        except (TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"data is no report: {error}") from error
 
 
 def _grouped(

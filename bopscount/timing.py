@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from bopscount.tracing.execute import TRACING
-from bopscount.tracing.guard import untouched
+from bopscount.errors import TraceError
+from bopscount.tracing.driver import TRACING
+from bopscount.tracing.guard import TensorGuard, untouched
+from bopscount.tracing.inputs import tensors_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,41 +23,68 @@ if TYPE_CHECKING:
     from bopscount.module_tree import Node
     from bopscount.tracing.inputs import ForwardCall
 
-WARM_UP_RUNS, TIMED_RUNS = 1, 3
+TIMED_RUNS = 3
 
 
-def time_leaves(
-    model: nn.Module, nodes: list[Node], modules: list[nn.Module], call: ForwardCall
-) -> list[float | None]:
+def time_leaves(model: nn.Module, nodes: list[Node], call: ForwardCall) -> list[float | None]:
     """Seconds per node in one forward pass, None for inner nodes.
 
     In eval mode without gradients: the median of a few runs after a warm-up; a leaf
     that is called several times gets the sum of its calls. Work queued on CUDA devices
-    is waited for around each leaf (untested: no GPU at hand).
+    is waited for around each leaf (untested: no GPU at hand). What the warm-up writes
+    into parameters and buffers is put back after the last run.
+
+    Raises:
+        TraceError: If the forward raises.
     """
     leaves = [index for index, node in enumerate(nodes) if node.is_leaf]
     runs: list[dict[int, float]] = []
+    guard = TensorGuard(model)
     with TRACING, untouched(model), ExitStack() as stack:
+        stack.callback(guard.restore)
         clock = _Clock(_cuda_used(model))
+        clock.start_run(leaves)
+        modules = dict(model.named_modules())
         for index in leaves:
-            before = modules[index].register_forward_pre_hook(clock.starting)
-            after = modules[index].register_forward_hook(clock.stopping(index))
+            module = modules[nodes[index].path]
+            before = module.register_forward_pre_hook(clock.starting)
+            after = module.register_forward_hook(clock.stopping(index))
             stack.callback(before.remove)
             stack.callback(after.remove)
-        for module in model.modules():
-            module.training = False
-        with torch.no_grad():
-            for run in range(WARM_UP_RUNS + TIMED_RUNS):
-                clock.seconds = dict.fromkeys(leaves, 0.0)
-                model(*call.args, **call.kwargs)
-                if run >= WARM_UP_RUNS:
+        try:
+            with torch.no_grad():
+                with _SavesWrites(guard):
+                    model(*call.args, **call.kwargs)
+                for _ in range(TIMED_RUNS):
+                    clock.start_run(leaves)
+                    model(*call.args, **call.kwargs)
                     runs.append(clock.seconds)
+        except Exception as error:
+            raise TraceError(
+                f"the model ({type(model).__name__}) raised {type(error).__name__} in a timed "
+                f"run: {error}; timing=False does without",
+                input_shapes=tuple(
+                    tuple(tensor.shape) for tensor in tensors_of((call.args, call.kwargs))
+                ),
+            ) from error
     timed = {index: median(run[index] for run in runs) for index in leaves}
     return [timed.get(index) for index in range(len(nodes))]
 
 
 def _cuda_used(model: nn.Module) -> bool:
     return any(tensor.is_cuda for tensor in (*model.parameters(), *model.buffers()))
+
+
+class _SavesWrites(TorchDispatchMode):
+    """Lets the guard save what the warm-up run is about to overwrite."""
+
+    def __init__(self, guard: TensorGuard) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._guard = guard
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self._guard.before_op(func, args, kwargs or {})
+        return func(*args, **(kwargs or {}))
 
 
 class _Clock:
@@ -65,6 +95,11 @@ class _Clock:
         self._thread = get_ident()
         self._started: list[float] = []
         self.seconds: dict[int, float] = {}
+
+    def start_run(self, leaves: list[int]) -> None:
+        """Sets every leaf to zero; one that another run's error left open is forgotten."""
+        self._started.clear()
+        self.seconds = dict.fromkeys(leaves, 0.0)
 
     def starting(self, *_: Any) -> None:
         if get_ident() == self._thread:

@@ -116,11 +116,15 @@ void check(const Layer &layer, std::size_t index) {
 /// stops where it meets a page's end or a mispredicted kind.
 constexpr std::size_t prefetch_distance = 16;
 
-void prefetch(const Layer &layer, Costs &costs) {
-  constexpr std::size_t line_bytes = 64;
-  const auto *bytes = reinterpret_cast<const char *>(&layer);
-  for (std::size_t at = 0; at < sizeof(Layer); at += line_bytes) __builtin_prefetch(bytes + at);
-  __builtin_prefetch(&costs, 1);
+/// Asks for the record and the costs that far ahead. Addresses as integers: they
+/// may be past the end, where a prefetch does nothing but a pointer may not be.
+inline void prefetch(const Layer &layer, const Costs &costs) {
+  constexpr std::uintptr_t line_bytes = 64;
+  const auto record = reinterpret_cast<std::uintptr_t>(&layer) + prefetch_distance * sizeof(Layer);
+  for (std::uintptr_t at = 0; at < sizeof(Layer); at += line_bytes)
+    __builtin_prefetch(reinterpret_cast<const void *>(record + at));
+  const auto output = reinterpret_cast<std::uintptr_t>(&costs) + prefetch_distance * sizeof(Costs);
+  __builtin_prefetch(reinterpret_cast<const void *>(output), 1);
 }
 
 /// Writes the costs of layers[first + i] to costs[i].
@@ -129,8 +133,7 @@ void count_range(std::span<const Layer> layers, std::size_t first, Rules rules,
   const EvaluatorTable &evaluator = evaluators<std::int64_t>[static_cast<std::size_t>(rules)];
   for (std::size_t i = 0; i < costs.size(); ++i) {
     const Layer &layer = layers[first + i];
-    prefetch(layers[std::min(first + i + prefetch_distance, layers.size() - 1)],
-             costs[std::min(i + prefetch_distance, costs.size() - 1)]);
+    prefetch(layer, costs[i]);
     check(layer, first + i);
     if (fits_64_bits(layer)) [[likely]]
       evaluator[layer.kind](layer, costs[i]);

@@ -43,11 +43,12 @@ template <class Int, MacForm mac_form> struct Terms {
       return Int(0);
   }
 
+  /// Products with 0 or 1, not branches: no predictor knows which layer has a bias.
   template <Term term> Int value() const {
     if constexpr (term == Term::macs) return macs();
-    if constexpr (term == Term::biases) return layer.bias_elements ? outputs() : Int(0);
+    if constexpr (term == Term::biases) return outputs() * Int(layer.bias_elements != 0);
     if constexpr (term == Term::inputs) return inputs();
-    if constexpr (term == Term::scaled_inputs) return layer.weight_elements ? inputs() : Int(0);
+    if constexpr (term == Term::scaled_inputs) return inputs() * Int(layer.weight_elements != 0);
     if constexpr (term == Term::outputs) return outputs();
     if constexpr (term == Term::window) return outputs() * kernel();
     if constexpr (term == Term::scores) return scores();
@@ -57,9 +58,9 @@ template <class Int, MacForm mac_form> struct Terms {
     if constexpr (term == Term::weights)
       return Int(layer.weight_elements) + Int(layer.bias_elements);
     if constexpr (term == Term::scatter) return scatter();
-    if constexpr (term == Term::scatter_bias) return layer.bias_elements ? scatter() : Int(0);
-    if constexpr (term == Term::masked_scores) return layer.has(flag_masked) ? scores() : Int(0);
-    if constexpr (term == Term::biased_scores) return layer.bias_elements ? scores() : Int(0);
+    if constexpr (term == Term::scatter_bias) return scatter() * Int(layer.bias_elements != 0);
+    if constexpr (term == Term::masked_scores) return scores() * Int(layer.has(flag_masked));
+    if constexpr (term == Term::biased_scores) return scores() * Int(layer.bias_elements != 0);
   }
 
   /// The formula's value; a formula never costs less than nothing.

@@ -13,11 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bopscount._core import LAYER_FLAGS
-from bopscount.tracing.leaf_rules import record_softmax
-from bopscount.tracing.recorder import Recorder, three, three_paddings
+from bopscount.tracing.emitter import Emitter
+from bopscount.tracing.fields import (
+    attention_fields,
+    matmul_fields,
+    softmax_fields,
+    three,
+    three_paddings,
+    weight_fields,
+)
 
-Rule = Callable[[Recorder, str, tuple[Any, ...], dict[str, Any], Any], None]
+Rule = Callable[[Emitter, str, tuple[Any, ...], dict[str, Any], Any], None]
 aten = torch.ops.aten
 RULES: dict[str, Rule] = {}
 
@@ -33,26 +39,18 @@ def _rule(*names: str) -> Callable[[Rule], Rule]:
     return add
 
 
-def _weight_fields(weight: Tensor, bias: Tensor | None = None) -> dict[str, Any]:
-    return {
-        "weight_elements": weight.numel(),
-        "weight_bits": 8 * weight.itemsize,
-        "weight_item_bytes": weight.itemsize,
-        "bias_elements": 0 if bias is None else bias.numel(),
-    }
-
-
 @_rule("convolution", "_convolution", "convolution_overrideable", "cudnn_convolution")
 def _convolution(
-    recorder: Recorder, op: str, args: tuple[Any, ...], _kwargs: dict[str, Any], out: Tensor
+    emitter: Emitter, op: str, args: tuple[Any, ...], _kwargs: dict[str, Any], out: Tensor
 ) -> None:
     x, weight, bias, stride, padding, dilation, transposed, output_padding, groups = args[:9]
     rank = weight.dim() - 2
-    recorder.add(
+    emitter.add(
         "conv_transpose" if transposed else "conv",
         op,
         x,
         out,
+        others=(weight,),
         batched=x.dim() == rank + 2,
         groups=groups,
         kernel=three(tuple(weight.shape[2:])),
@@ -60,50 +58,30 @@ def _convolution(
         padding=three_paddings((*padding,) * (rank if len(padding) == 1 else 1)),
         dilation=three((*dilation,) * (rank if len(dilation) == 1 else 1)),
         output_padding=three_paddings(tuple(output_padding)),
-        **_weight_fields(weight, bias),
+        **weight_fields(weight, bias),
     )
 
 
-def record_matmul(
-    recorder: Recorder,
-    op: str,
-    left: Tensor,
-    right: Tensor,
-    out: Tensor,
-    bias: Tensor | None = None,
+def _product(
+    emitter: Emitter, op: str, left: Tensor, right: Tensor, out: Tensor, bias: Tensor | None = None
 ) -> None:
-    """(..., m, k) @ (..., k, n): batch x m rows of k, weight the right operand."""
-    inner = left.shape[-1]
-    vectors = left.numel() // inner if inner else prod(left.shape[:-1])
-    columns = out.numel() // vectors if vectors else 0
-    recorder.add(
-        "matmul",
-        op,
-        left,
-        out,
-        batch=vectors,
-        in_channels=inner,
-        in_positions=1,
-        out_channels=columns,
-        out_positions=1,
-        **_weight_fields(right, bias),
-    )
+    emitter.add("matmul", op, left, out, others=(right,), **matmul_fields(left, right, bias))
 
 
 @_rule("mm", "bmm", "mv", "dot", "vdot", "_int_mm")
-def _mm(recorder: Recorder, op: str, args: tuple[Any, ...], _kwargs: Any, out: Tensor) -> None:
-    record_matmul(recorder, op, args[0], args[1], out)
+def _mm(emitter: Emitter, op: str, args: tuple[Any, ...], _kwargs: Any, out: Tensor) -> None:
+    _product(emitter, op, args[0], args[1], out)
 
 
 @_rule("addmm", "baddbmm", "addmv", "_addmm_activation")
-def _addmm(recorder: Recorder, op: str, args: tuple[Any, ...], _kwargs: Any, out: Tensor) -> None:
-    record_matmul(recorder, op, args[1], args[2], out, args[0])
+def _addmm(emitter: Emitter, op: str, args: tuple[Any, ...], _kwargs: Any, out: Tensor) -> None:
+    _product(emitter, op, args[1], args[2], out, args[0])
 
 
 @_rule("addbmm")
-def _addbmm(recorder: Recorder, op: str, args: tuple[Any, ...], _kwargs: Any, out: Tensor) -> None:
+def _addbmm(emitter: Emitter, op: str, args: tuple[Any, ...], _kwargs: Any, out: Tensor) -> None:
     left, right = args[1], args[2]
-    recorder.add(
+    emitter.add(
         "matmul",
         op,
         left,
@@ -113,18 +91,16 @@ def _addbmm(recorder: Recorder, op: str, args: tuple[Any, ...], _kwargs: Any, ou
         in_positions=1,
         out_channels=right.shape[2],
         out_positions=1,
-        **_weight_fields(right, args[0]),
+        **weight_fields(right, args[0]),
     )
 
 
 @_rule("_trilinear")
-def _trilinear(
-    recorder: Recorder, op: str, args: tuple[Any, ...], _kwargs: Any, out: Tensor
-) -> None:
+def _trilinear(emitter: Emitter, op: str, args: tuple[Any, ...], _kwargs: Any, out: Tensor) -> None:
     # nn.Bilinear: x1 (b, 1, in1, 1), weight (1, out, in1, in2), x2 (b, 1, 1, in2)
     x1, weight, x2 = args[:3]
     first, second = weight.shape[-2], weight.shape[-1]
-    recorder.add(
+    emitter.add(
         "bilinear",
         op,
         x1,
@@ -135,39 +111,7 @@ def _trilinear(
         out_channels=out.shape[-1],
         out_positions=1,
         extra_elements=x2.numel(),
-        **_weight_fields(weight),
-    )
-
-
-def record_attention(
-    recorder: Recorder,
-    op: str,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    out: Tensor,
-    mask: Tensor | None = None,
-    causal: bool = False,
-) -> None:
-    """Query (..., length, width), key (..., keys, width), value (..., keys, value width)."""
-    width, length = query.shape[-1], query.shape[-2]
-    flags = LAYER_FLAGS["masked"] if mask is not None else 0
-    recorder.add(
-        "attention",
-        op,
-        query,
-        out,
-        batch=prod(query.shape[:-2]),
-        in_channels=width,
-        in_positions=length,
-        out_channels=value.shape[-1],
-        out_positions=length,
-        kernel=(key.shape[-2], 1, 1),
-        weight_elements=key.numel() + value.numel(),
-        weight_bits=8 * key.itemsize,
-        weight_item_bytes=key.itemsize,
-        extra_elements=0 if mask is None else mask.numel(),
-        flags=flags | (LAYER_FLAGS["causal"] if causal else 0),
+        **weight_fields(weight),
     )
 
 
@@ -181,33 +125,35 @@ def record_attention(
     "_scaled_dot_product_attention_math_for_mps",
 )
 def _attention(
-    recorder: Recorder, op: str, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any
+    emitter: Emitter, op: str, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any
 ) -> None:
     query, key, value = args[:3]
     mask = kwargs.get("attn_mask", kwargs.get("attn_bias"))
-    record_attention(recorder, op, query, key, value, out[0], mask, bool(kwargs.get("is_causal")))
+    fields = attention_fields(query, key, value, mask, bool(kwargs.get("is_causal")))
+    first = out[0] if isinstance(out, (tuple, list)) else out
+    emitter.add("attention", op, query, first, others=(key, value), **fields)
 
 
 @_rule("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training",
        "cudnn_batch_norm", "_batch_norm_with_update", "_batch_norm_no_update")  # fmt: skip
-def _batch_norm(recorder: Recorder, op: str, args: tuple[Any, ...], _kwargs: Any, out: Any) -> None:
+def _batch_norm(emitter: Emitter, op: str, args: tuple[Any, ...], _kwargs: Any, out: Any) -> None:
     weight, bias = args[1], args[2]
     mean = args[3] if len(args) > 3 and isinstance(args[3], Tensor) else None  # noqa: PLR2004
-    fields = {} if weight is None else _weight_fields(weight, bias)
+    fields = {} if weight is None else weight_fields(weight, bias)
     statistics = 0 if mean is None else 2 * mean.numel()
     first = out[0] if isinstance(out, (tuple, list)) else out
-    recorder.add("batch_norm", op, args[0], first, extra_elements=statistics, **fields)
+    emitter.add("batch_norm", op, args[0], first, extra_elements=statistics, **fields)
 
 
 def _norm(kind: str, channel_axis: int, weight_at: int) -> Rule:
-    def rule(recorder: Recorder, op: str, args: tuple[Any, ...], _kwargs: Any, out: Any) -> None:
+    def rule(emitter: Emitter, op: str, args: tuple[Any, ...], _kwargs: Any, out: Any) -> None:
         weight = args[weight_at] if len(args) > weight_at else None
         bias = args[weight_at + 1] if len(args) > weight_at + 1 else None
         fields = {}
         if isinstance(weight, Tensor):
-            fields = _weight_fields(weight, bias if isinstance(bias, Tensor) else None)
+            fields = weight_fields(weight, bias if isinstance(bias, Tensor) else None)
         first = out[0] if isinstance(out, (tuple, list)) else out
-        recorder.add(kind, op, args[0], first, channel_axis=channel_axis, **fields)
+        emitter.add(kind, op, args[0], first, channel_axis=channel_axis, **fields)
 
     return rule
 
@@ -219,7 +165,7 @@ RULES["rms_norm"] = _norm("rms_norm", -1, 2)
 
 
 def _pool(kind: str, rank: int) -> Rule:
-    def rule(recorder: Recorder, op: str, args: tuple[Any, ...], _kwargs: Any, out: Any) -> None:
+    def rule(emitter: Emitter, op: str, args: tuple[Any, ...], _kwargs: Any, out: Any) -> None:
         first = out[0] if isinstance(out, (tuple, list)) else out
         spread = [
             tuple(value) if isinstance(value, (list, tuple)) else (value,) for value in args[1:4]
@@ -227,7 +173,7 @@ def _pool(kind: str, rank: int) -> Rule:
         kernel, stride, padding = (
             (value * rank if len(value) == 1 else value) for value in [*spread, (0,), (0,)][:3]
         )
-        recorder.add(
+        emitter.add(
             kind,
             op,
             args[0],
@@ -249,15 +195,16 @@ for _rank in (1, 2, 3):
 def _plain(kind: str, channel_axis: int = 1) -> Rule:
     """Kinds that need nothing but the shapes of the first operand and the output."""
 
-    def rule(recorder: Recorder, op: str, args: tuple[Any, ...], kwargs: Any, out: Any) -> None:
+    def rule(emitter: Emitter, op: str, args: tuple[Any, ...], kwargs: Any, out: Any) -> None:
         first = out[0] if isinstance(out, (tuple, list)) else out
         operands = tensors_in(args) + tensors_in(tuple(kwargs.values()))
         operand = operands[0] if operands else first
         if not isinstance(first, Tensor):
             return
         extra = sum(other.numel() for other in operands[1:])
-        recorder.add(
-            kind, op, operand, first, channel_axis=channel_axis, extra_elements=extra
+        emitter.add(
+            kind, op, operand, first,
+            others=tuple(operands[1:]), channel_axis=channel_axis, extra_elements=extra,
         )  # fmt: skip
 
     return rule
@@ -325,15 +272,16 @@ for _kind, _names in _PLAIN_KINDS.items():
 
 
 @_rule("_softmax", "_log_softmax", "_safe_softmax")
-def _softmax(recorder: Recorder, op: str, args: tuple[Any, ...], _kwargs: Any, out: Tensor) -> None:
+def _softmax(emitter: Emitter, op: str, args: tuple[Any, ...], _kwargs: Any, out: Tensor) -> None:
     kind = "log_softmax" if "log" in op else "softmax"
-    record_softmax(recorder, kind, op, args[0], out, args[1] if len(args) > 1 else -1)
+    dim = args[1] if len(args) > 1 else -1
+    emitter.add(kind, op, args[0], out, **softmax_fields(tuple(args[0].shape), dim))
 
 
 @_rule("_cdist_forward")
-def _cdist(recorder: Recorder, op: str, args: tuple[Any, ...], _kwargs: Any, out: Tensor) -> None:
+def _cdist(emitter: Emitter, op: str, args: tuple[Any, ...], _kwargs: Any, out: Tensor) -> None:
     left, right = args[0], args[1]
-    recorder.add(
+    emitter.add(
         "distance",
         op,
         left,
@@ -343,15 +291,13 @@ def _cdist(recorder: Recorder, op: str, args: tuple[Any, ...], _kwargs: Any, out
         in_positions=1,
         out_channels=right.shape[-2],
         out_positions=1,
-        **_weight_fields(right),
+        **weight_fields(right),
     )
 
 
 @_rule("_euclidean_dist")
-def _euclidean(
-    recorder: Recorder, op: str, args: tuple[Any, ...], kwargs: Any, out: Tensor
-) -> None:
-    _cdist(recorder, op, args, kwargs, out)
+def _euclidean(emitter: Emitter, op: str, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> None:
+    _cdist(emitter, op, args, kwargs, out)
 
 
 _elementwise = _plain("elementwise")
@@ -366,23 +312,27 @@ FREE = frozenset(_FREE_NAMES.split())
 
 
 def record_aten(
-    recorder: Recorder, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any
+    emitter: Emitter, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any
 ) -> None:
     """Records one dispatched op, or that there is no rule for it."""
     namespace, _, name = func._schema.name.partition("::")
     if namespace == "aten":
-        if func.is_view or name in FREE:
+        if func.is_view:
+            for part in out if isinstance(out, (tuple, list)) else (out,):
+                emitter.tracer.alias(part, args[0])
+            return
+        if name in FREE:
             return
         base = name[:-1] if name.endswith("_") and not name.endswith("__") else name
         rule = RULES.get(base)
         if rule is None and torch.Tag.pointwise in func.tags:
             rule = _elementwise
         if rule is not None:
-            rule(recorder, f"aten.{name}", args, kwargs, out)
+            rule(emitter, f"aten.{name}", args, kwargs, out)
             return
     elif namespace in ("prim", "prims", "profiler"):
         return
     tensors = tensors_in((out,)) or tensors_in(args)
     if tensors:
         operand = (tensors_in(args) or tensors)[0]
-        recorder.add("uncounted", f"{namespace}.{name}", operand, tensors[0])
+        emitter.add("uncounted", f"{namespace}.{name}", operand, tensors[0])

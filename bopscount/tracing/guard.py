@@ -12,65 +12,40 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.grad_mode import _unsafe_preserve_version_counter
 
-_CONTAINERS = (dict, list, set)
+from bopscount._core import Snapshot
+
+# Their schemas do not say that they update the running statistics in training.
+_SECRET_WRITERS = {
+    f"aten::{name}" for name in ("native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm")
+}
+_SECRETLY_WRITTEN = {"running_mean", "running_var"}
 
 
 @contextmanager
-def untouched(model: nn.Module) -> Iterator[None]:
-    """Undoes, on the way out, whatever a forward changed.
+def untouched(model: nn.Module, *, training: bool = False) -> Iterator[None]:
+    """Undoes, on the way out, whatever a forward changed; eval mode in between.
 
     Attributes of every module (also inside plain containers, one level deep), modules,
     parameters, buffers and hooks by identity, `training`, random state, grad mode and
     default dtype. In-place writes to tensors are `TensorGuard`'s part.
+
+    Args:
+        model: The model.
+        training: Leave the `training` flags as they are.
     """
-    with ExitStack() as stack:
-        stack.callback(_restore_attributes, [(m, *_copy(m.__dict__)) for m in model.modules()])
-        stack.callback(torch.set_default_dtype, torch.get_default_dtype())
-        stack.callback(torch.set_grad_enabled, torch.is_grad_enabled())
-        for restore in _random_states():
-            stack.callback(restore)
+    snapshot = Snapshot(model)
+    default_dtype, grad_enabled = torch.get_default_dtype(), torch.is_grad_enabled()
+    restores = _random_states()
+    try:
+        if not training:
+            snapshot.set_eval()
         yield
-
-
-_Saved = tuple[dict[str, Any], dict[str, Any]]
-
-
-def _copy(attributes: dict[str, Any]) -> _Saved:
-    """The attributes, and copies of those that are plain containers."""
-    contents = {
-        name: value.copy() for name, value in attributes.items() if isinstance(value, _CONTAINERS)
-    }
-    return attributes.copy(), contents
-
-
-def _same(now: Any, saved: Any) -> bool:
-    """Equal by identity of what is inside, so that no tensor is compared."""
-    if len(now) != len(saved):
-        return False
-    if isinstance(now, dict):
-        return all(
-            key is kept and value is kept_value
-            for (key, value), (kept, kept_value) in zip(now.items(), saved.items(), strict=True)
-        )
-    if isinstance(now, list):
-        return all(value is kept for value, kept in zip(now, saved, strict=True))
-    return bool(now == saved)
-
-
-def _restore_attributes(saved: list[tuple[nn.Module, dict[str, Any], dict[str, Any]]]) -> None:
-    for module, attributes, contents in saved:
-        if not _same(module.__dict__, attributes):
-            module.__dict__.clear()
-            module.__dict__.update(attributes)
-        for name, before in contents.items():
-            value = attributes[name]
-            if _same(value, before):
-                continue
-            value.clear()
-            if isinstance(value, list):
-                value.extend(before)
-            else:
-                value.update(before)
+    finally:
+        snapshot.restore()
+        torch.set_default_dtype(default_dtype)
+        torch.set_grad_enabled(grad_enabled)
+        for restore in restores:
+            restore()
 
 
 def _random_states() -> list[Callable[[], None]]:
@@ -96,22 +71,33 @@ class TensorGuard:
     """Copies a parameter or buffer the moment before an op writes into it."""
 
     def __init__(self, model: nn.Module) -> None:
-        self._tensors: dict[int, list[Tensor]] = {}
-        for tensor in (*model.parameters(), *model.buffers()):
-            key = _storage_key(tensor)
-            if key is not None:
-                self._tensors.setdefault(key, []).append(tensor)
+        self._model = model
+        self._by_storage: dict[int, list[Tensor]] | None = None
         self._saved = ExitStack()
+
+    @property
+    def _tensors(self) -> dict[int, list[Tensor]]:
+        """The model's tensors by storage; made with the first write, which is rare."""
+        if self._by_storage is None:
+            self._by_storage = {}
+            for tensor in (*self._model.parameters(), *self._model.buffers()):
+                key = _storage_key(tensor)
+                if key is not None:
+                    self._by_storage.setdefault(key, []).append(tensor)
+        return self._by_storage
 
     def before_op(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Saves what `func` is about to write, if it is the model's."""
-        if not func._schema.is_mutable:
+        schema = func._schema
+        if not schema.is_mutable and schema.name not in _SECRET_WRITERS:
             return
         for argument, value in _arguments(func, args, kwargs):
-            if argument.alias_info is None or not argument.alias_info.is_write:
+            declared = argument.alias_info is not None and argument.alias_info.is_write
+            if not declared and argument.name not in _SECRETLY_WRITTEN:
                 continue
             for tensor in value if isinstance(value, (list, tuple)) else (value,):
-                key = _storage_key(tensor) if isinstance(tensor, Tensor) else None
+                writes = isinstance(tensor, Tensor) and not tensor.is_meta
+                key = _storage_key(tensor) if writes else None
                 if key is not None:
                     for owned in self._tensors.pop(key, ()):
                         self._save(owned)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -18,11 +18,45 @@ _SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class ForwardCall:
-    """Arguments of one forward call, and how many samples they hold."""
+    """Arguments of one forward call.
+
+    Attributes:
+        args: Positional arguments.
+        kwargs: Keyword arguments.
+        batch_size: How many samples they hold.
+        device: Where the model is, if the arguments were made for an `input_size`: they
+            are on meta then, until `with_values`.
+    """
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     batch_size: int
+    device: torch.device | None = None
+
+    @property
+    def is_on_meta(self) -> bool:
+        """Whether a run for real is out of the question."""
+        if self.device is not None:
+            return self.device.type == "meta"
+        return any(tensor.is_meta for tensor in tensors_of((self.args, self.kwargs)))
+
+    def with_values(self) -> ForwardCall:
+        """The same call for a run for real.
+
+        Raises:
+            InputError: If there is no memory for the input.
+        """
+        if self.device is None:
+            return self
+        try:
+            values = tuple(_sample(tensor, self.device) for tensor in self.args)
+        except RuntimeError as error:
+            shapes = ", ".join(str(tuple(tensor.shape)) for tensor in self.args)
+            raise InputError(
+                f"input_size is too large to run the model with: {shapes}; timing=False "
+                "and run='never' do without"
+            ) from error
+        return ForwardCall(values, {}, self.batch_size)
 
 
 def forward_call(
@@ -57,8 +91,11 @@ def forward_call(
         raise InputError(f"dtype must be a torch.dtype such as torch.int64, got {dtype!r}")
     device, float_dtype = _device_and_dtype(model)
     sizes = check_input_size(input_size)
-    tensors = tuple(_sample((batch_size, *size), dtype or float_dtype, device) for size in sizes)
-    return ForwardCall(tensors, {}, batch_size)
+    tensors = tuple(
+        torch.empty((batch_size, *size), dtype=dtype or float_dtype, device="meta")
+        for size in sizes
+    )
+    return ForwardCall(tensors, {}, batch_size, device)
 
 
 def check_input_size(input_size: Any) -> list[tuple[int, ...]]:
@@ -131,6 +168,36 @@ def tensors_of(value: Any) -> Iterator[Tensor]:
         yield value.data
 
 
+def map_tensors(function: Callable[[Tensor], Tensor], value: Any) -> Any:
+    """The same nested tuples, lists and dicts with `function` applied to every tensor.
+
+    What holds no tensor is passed on as it is, by identity.
+    """
+    if isinstance(value, Tensor):
+        return function(value)
+    if isinstance(value, (tuple, list)):
+        items = [map_tensors(function, item) for item in value]
+        if all(new is old for new, old in zip(items, value, strict=True)):
+            return value
+        if hasattr(value, "_fields"):
+            return type(value)(*items)
+        return type(value)(items) if type(value) in (tuple, list) else tuple(items)
+    if isinstance(value, dict):
+        mapped = {key: map_tensors(function, item) for key, item in value.items()}
+        if all(mapped[key] is value[key] for key in value):
+            return value
+        return mapped if type(value) is dict else _like(value, mapped)
+    return value
+
+
+def _like(original: Any, items: dict[Any, Any]) -> Any:
+    """A dict of the same class, such as a transformers BatchEncoding."""
+    try:
+        return type(original)(items)
+    except TypeError:
+        return items
+
+
 def _device_and_dtype(model: nn.Module) -> tuple[torch.device, torch.dtype]:
     device, dtype = None, None
     for tensor in chain(model.parameters(), model.buffers()):
@@ -141,10 +208,10 @@ def _device_and_dtype(model: nn.Module) -> tuple[torch.device, torch.dtype]:
     return device or torch.device("cpu"), dtype or torch.get_default_dtype()
 
 
-def _sample(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+def _sample(like: Tensor, device: torch.device) -> Tensor:
     """Random values where they make sense; torch's own generators stay as they are."""
-    if not (dtype.is_floating_point or dtype.is_complex) or device.type == "meta":
-        return torch.zeros(shape, dtype=dtype, device=device)
+    if not (like.is_floating_point() or like.is_complex()):
+        return torch.zeros(like.shape, dtype=like.dtype, device=device)
     generator = torch.Generator().manual_seed(_SEED)
-    values = torch.rand(shape, dtype=torch.float32, generator=generator)
-    return values.to(device=device, dtype=dtype)
+    values = torch.rand(like.shape, dtype=torch.float32, generator=generator)
+    return values.to(device=device, dtype=like.dtype)

@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 from bopscount.errors import InputError
 from bopscount.registry import BY_NAME, LayerRule
-from bopscount.tracing.recorder import MAC_KINDS, Recorder, quantised, three
+from bopscount.tracing.emitter import Emitter
+from bopscount.tracing.fields import quantised, three
 
 _MIN_RANK, _MAX_RANK = 2, 5
 
 
 def record_registered(
-    recorder: Recorder,
+    emitter: Emitter,
     rule: LayerRule,
     module: nn.Module,
     operand: Tensor,
@@ -35,21 +36,17 @@ def record_registered(
     bits = quantised(
         source, weight_bits=weight_bits, input_bits=input_bits, output_bits=output_bits
     )
-    products = [record for record in recorder.take(mark) if record.fields["kind"] in MAC_KINDS]
-    if products:
-        for record in products:
-            record.fields.update(bits)
-            recorder.put(record)
+    if emitter.tracer.rewrite(mark, bits):
         return
     name = type(module).__name__
     shape = _weight_shape(rule, module)
     if shape is not None:
         kind = "conv" if len(shape) > _MIN_RANK else "linear"
-        recorder.add(kind, name, operand, output, **_by_shape(shape, operand), **bits)
+        emitter.add(kind, name, operand, output, **_by_shape(shape, operand), **bits)
     elif output_bits is not None:
-        recorder.add("quantize", name, operand, output, **bits)
+        emitter.add("quantize", name, operand, output, **bits)
     elif weight_bits is None and input_bits is None:
-        recorder.add("identity", name, operand, output)
+        emitter.add("identity", name, operand, output)
     else:
         raise InputError(
             f"{name} has registered bit widths but its forward runs no convolution or matrix "

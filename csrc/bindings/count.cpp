@@ -94,9 +94,7 @@ py::list py_count_groups(const py::array &layers, const py::array &groups, py::s
   return values;
 }
 
-} // namespace
-
-py::dtype cost_dtype() {
+py::dtype make_cost_dtype() {
   py::list names, formats, offsets;
   for (std::size_t metric = 0; metric < metric_count; ++metric) {
     names.append(py::str(metric_names[metric]));
@@ -104,6 +102,13 @@ py::dtype cost_dtype() {
     offsets.append(metric * sizeof(std::int64_t));
   }
   return py::dtype(names, formats, offsets, sizeof(Costs));
+}
+
+} // namespace
+
+py::dtype cost_dtype() {
+  static const py::handle dtype = make_cost_dtype().release();
+  return py::reinterpret_borrow<py::dtype>(dtype);
 }
 
 Rules rules_of(const std::string &name) {

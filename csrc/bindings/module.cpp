@@ -1,9 +1,13 @@
 #include "bindings.hpp"
+#include "snapshot.hpp"
+#include "tracer.hpp"
 
 PYBIND11_MODULE(_core, module) {
   module.doc() = "Counts recorded layers: exact costs of each, in total and by group.";
   bopscount::bindings::register_layer(module);
   bopscount::bindings::register_op_table(module);
   bopscount::bindings::register_count(module);
+  bopscount::bindings::register_snapshot(module);
+  bopscount::bindings::register_tracer(module);
   module.attr("build_type") = BOPSCOUNT_BUILD_TYPE;
 }

@@ -1,0 +1,121 @@
+"""Classes of modules: which are leaves, and which rule answers for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
+
+from bopscount import registry
+from bopscount.errors import InputError
+from bopscount.tracing.recurrent import recurrent_rule
+
+_RANKS = (1, 2, 3)
+_BY_RANK = {
+    "Conv{}d": "conv{}d",
+    "ConvTranspose{}d": "conv_transpose{}d",
+    "BatchNorm{}d": "batch_norm{}d",
+    "InstanceNorm{}d": "instance_norm{}d",
+    "MaxPool{}d": "max_pool{}d",
+    "AvgPool{}d": "avg_pool{}d",
+    "LPPool{}d": "lp_pool{}d",
+    "AdaptiveAvgPool{}d": "adaptive_avg_pool{}d",
+    "AdaptiveMaxPool{}d": "adaptive_max_pool{}d",
+    "Dropout{}d": "dropout",
+}
+_BY_NAME = {
+    "linear": (nn.Linear, nn.modules.linear.NonDynamicallyQuantizableLinear),
+    "sync_batch_norm": (nn.SyncBatchNorm,),
+    "group_norm": (nn.GroupNorm,),
+    "layer_norm": (nn.LayerNorm,),
+    "rms_norm": (nn.RMSNorm,),
+    "local_response_norm": (nn.LocalResponseNorm,),
+    "upsample": (nn.Upsample, nn.UpsamplingNearest2d, nn.UpsamplingBilinear2d),
+    "relu": (nn.ReLU, nn.ReLU6),
+    "leaky_relu": (nn.LeakyReLU,),
+    "prelu": (nn.PReLU,),
+    "elu": (nn.ELU,),
+    "selu": (nn.SELU,),
+    "celu": (nn.CELU,),
+    "hardtanh": (nn.Hardtanh,),
+    "hardsigmoid": (nn.Hardsigmoid,),
+    "hardswish": (nn.Hardswish,),
+    "sigmoid": (nn.Sigmoid,),
+    "tanh": (nn.Tanh,),
+    "silu": (nn.SiLU,),
+    "gelu": (nn.GELU,),
+    "softplus": (nn.Softplus,),
+    "mish": (nn.Mish,),
+    "log_sigmoid": (nn.LogSigmoid,),
+    "softsign": (nn.Softsign,),
+    "tanhshrink": (nn.Tanhshrink,),
+    "shrink": (nn.Softshrink, nn.Hardshrink),
+    "threshold": (nn.Threshold,),
+    "glu": (nn.GLU,),
+    "softmax": (nn.Softmax, nn.Softmin),
+    "log_softmax": (nn.LogSoftmax,),
+    "dropout": (nn.Dropout, nn.AlphaDropout, nn.FeatureAlphaDropout),
+    "identity": (nn.Identity,),
+    "flatten": (nn.Flatten,),
+    "embedding": (nn.Embedding,),
+    "pixel_shuffle": (nn.PixelShuffle,),
+}
+
+LEAF_RULES: dict[type, Any] = {
+    **{
+        getattr(nn, cls.format(rank)): rule.format(rank)
+        for cls, rule in _BY_RANK.items()
+        for rank in _RANKS
+        if hasattr(nn, cls.format(rank))
+    },
+    **{cls: rule for rule, classes in _BY_NAME.items() for cls in classes},
+    **dict.fromkeys((nn.LSTM, nn.GRU, nn.RNN), recurrent_rule),
+}
+"""Exact class -> name of a leaf rule of the core, or a function (module, args, kwargs)."""
+
+LEAF_BASES = (
+    nn.modules.conv._ConvNd,
+    nn.Linear,
+    nn.Bilinear,
+    nn.modules.batchnorm._NormBase,
+    nn.GroupNorm,
+    nn.LayerNorm,
+    nn.RMSNorm,
+    nn.LocalResponseNorm,
+    nn.Embedding,
+    nn.EmbeddingBag,
+    nn.RNNBase,
+    nn.RNNCellBase,
+)
+"""Subclasses of these are leaves whatever they contain."""
+
+
+def classify(cls: type[nn.Module]) -> tuple[bool, Any, bool]:
+    """Whether a class is a leaf whatever it contains, its rule, whether it is registered."""
+    if issubclass(cls, LazyModuleMixin) and cls.cls_to_become is not None:
+        raise InputError(
+            f"model must have all its parameters, but it holds an uninitialised {cls.__name__}: "
+            "run it once on a sample input first"
+        )
+    if registry.rule_for_class(cls) is not None:
+        return True, None, True
+    rule = LEAF_RULES.get(cls)
+    if rule is not None:
+        return True, rule, False
+    leaf = issubclass(cls, LEAF_BASES)
+    return leaf, _inherited_rule(cls) if leaf else None, False
+
+
+def _inherited_rule(cls: type[nn.Module]) -> Any:
+    """The rule of the torch class whose forward and weight a subclass keeps."""
+    if isinstance(getattr(cls, "weight", None), property):
+        return None  # parametrised: the weight is computed
+    for base in cls.__mro__[1:]:
+        if base in LEAF_RULES:
+            kept = all(
+                getattr(cls, name, None) is getattr(base, name, None)
+                for name in ("forward", "_conv_forward", "__call__")
+            )
+            return LEAF_RULES[base] if kept else None
+    return None

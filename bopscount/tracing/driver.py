@@ -1,0 +1,200 @@
+"""Runs one forward call under the tracer, on meta tensors or for real.
+
+Modules are answered or entered by the core's Tracer (their classes' `__call__`);
+torch functions called in between come in through a TorchFunctionMode and are answered
+by a rule of `functions`, or else run by torch itself, on meta, under a dispatch mode
+that sees every ATen op.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from threading import RLock
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from bopscount import _core
+from bopscount.errors import TraceError
+from bopscount.registry import rule_of
+from bopscount.tracing.aten_rules import record_aten
+from bopscount.tracing.classes import classify
+from bopscount.tracing.emitter import Emitter
+from bopscount.tracing.functions import FREE, RULES, VIEWS
+from bopscount.tracing.guard import TensorGuard, untouched
+from bopscount.tracing.inputs import ForwardCall, map_tensors, tensors_of
+from bopscount.tracing.registered import record_registered
+
+TRACING = RLock()
+"""One trace at a time in a process: class attributes and `training` flags are shared."""
+
+_CONSTANT_ELEMENTS = 2**16
+_REGULAR = (Tensor, nn.Parameter)
+
+
+class Driver:
+    """One trace of one model.
+
+    Attributes:
+        tracer: The core's recorder.
+        real: Whether the model's arithmetic is run.
+    """
+
+    def __init__(self, model: nn.Module, real: bool = False) -> None:
+        self.model = model
+        self.real = real
+        self.tracer = _core.Tracer(self._classify, self._rewrite, real)
+        self.emitter = Emitter(self.tracer)
+        self.tracer.walk(model)
+        self.guard = TensorGuard(model)
+        self._metas: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def _classify(self, cls: type[nn.Module]) -> tuple[bool, Any, bool]:
+        leaf, rule, registered = classify(cls)
+        if callable(rule):
+            python_rule = rule
+
+            def rule(module: nn.Module, args: Any, kwargs: Any) -> Any:
+                return python_rule(self, module, args, kwargs)
+
+        return leaf, rule, registered
+
+    def _rewrite(self, module: nn.Module, mark: int, given: Any, output: Any) -> None:
+        """After a registered leaf, or a leaf that recorded nothing."""
+        operand = next(tensors_of(given), None)
+        result = next(tensors_of(output), None)
+        if operand is None or result is None:
+            return
+        rule = rule_of(module)
+        if rule is not None:
+            record_registered(self.emitter, rule, module, operand, result, mark)
+        else:
+            flags = _core.LAYER_FLAGS["unmoved"]
+            self.emitter.add("identity", type(module).__name__, operand, result, flags=flags)
+
+    def run(self, call: ForwardCall, training: bool = False) -> None:
+        """Records one forward; the model is left as it was."""
+        with TRACING, untouched(self.model, training=training), ExitStack() as stack:
+            stack.callback(self.guard.restore)
+            self._stand_in(stack)
+            args, kwargs = call.args, call.kwargs
+            if not self.real:
+                args, kwargs = map_tensors(self.to_meta, (args, kwargs))
+            try:
+                with torch.no_grad(), _Functions(self):
+                    self.model(*args, **kwargs)
+            except Exception as error:
+                raise self._explain(error) from error
+
+    def _stand_in(self, stack: ExitStack) -> None:
+        """Gives the model's classes the core's __call__ for as long as the trace runs."""
+        stand_in = _core.traced_call()
+        for cls in self.tracer.classes():
+            if cls is nn.Module or cls.__call__ is not nn.Module.__call__:
+                continue
+            cls.__call__ = stand_in
+            stack.callback(delattr, cls, "__call__")
+        self.tracer.activate()
+        stack.callback(self.tracer.deactivate)
+
+    def _explain(self, error: Exception) -> TraceError:
+        node, shapes = self.tracer.failure() or (0, ())
+        path = self.tracer.path(node)
+        where = path or "the model"
+        listed = ", ".join(str(tuple(shape)) for shape in shapes) or "none"
+        return TraceError(
+            f"{where} raised {type(error).__name__} in its forward: {error} "
+            f"[input shapes {listed}]",
+            path,
+            tuple(tuple(shape) for shape in shapes),
+        )
+
+    # --- functions ---------------------------------------------------------
+
+    def function(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The output of a torch function, recorded."""
+        if func in FREE:
+            return func(*args, **kwargs)
+        if func in VIEWS:
+            out = func(*args, **kwargs)
+            base = args[0] if args else next(tensors_of(kwargs))
+            if isinstance(out, Tensor):
+                self.tracer.alias(out, base)
+            elif isinstance(out, (tuple, list)):
+                for part in out:
+                    self.tracer.alias(part, base)
+            return out
+        rule = RULES.get(func)
+        if rule is not None and torch._C._functorch.peek_interpreter_stack() is None:
+            out = rule(self, func, args, kwargs)
+            if out is not NotImplemented:
+                return self._run_for_real(func, args, kwargs, out) if self.real else out
+        return self.fall_back(func, args, kwargs)
+
+    def live(self, *tensors: Tensor) -> bool:
+        """Whether a rule may answer: not for constants, whose values may be asked for."""
+        return self.real or any(tensor.is_meta for tensor in tensors)
+
+    def _run_for_real(self, func: Any, args: Any, kwargs: Any, recorded: Any) -> Any:
+        out = func(*args, **kwargs)
+        for tensor, stand_in in zip(tensors_of(out), tensors_of(recorded), strict=False):
+            self.tracer.alias(tensor, stand_in)
+        return out
+
+    def fall_back(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Torch's own answer, with its ATen ops recorded."""
+        if not self.real:
+            tensors = list(tensors_of((args, kwargs)))
+            constant = not any(tensor.is_meta for tensor in tensors)
+            if not constant or sum(tensor.numel() for tensor in tensors) > _CONSTANT_ELEMENTS:
+                args, kwargs = map_tensors(self.to_meta, (args, kwargs))
+        with _Dispatched(self):
+            return func(*args, **kwargs)
+
+    def to_meta(self, tensor: Tensor) -> Tensor:
+        """A meta tensor of the same shape, strides and dtype; the same one each time."""
+        if tensor.is_meta:
+            return tensor
+        known = self._metas.get(id(tensor))
+        if known is None:
+            if type(tensor) in _REGULAR and tensor.layout is torch.strided:
+                meta = torch.empty_strided(
+                    tensor.size(), tensor.stride(), dtype=tensor.dtype, device="meta"
+                )
+            else:
+                meta = tensor.detach().to("meta")
+            known = self._metas[id(tensor)] = (tensor, meta)
+        return known[1]
+
+
+class _Functions(TorchFunctionMode):
+    """Shows every torch function that Python code of this thread calls."""
+
+    def __init__(self, driver: Driver) -> None:
+        super().__init__()
+        self._function = driver.function
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return self._function(func, args, kwargs or {})
+
+
+class _Dispatched(TorchDispatchMode):
+    """Shows every ATen op, and sees that none writes on the model."""
+
+    def __init__(self, driver: Driver) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._driver = driver
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        self._driver.guard.before_op(func, args, kwargs)
+        if not self._driver.real:
+            values = (args, kwargs)
+            if any(tensor.is_meta for tensor in tensors_of(values)):
+                args, kwargs = map_tensors(self._driver.to_meta, values)
+        out = func(*args, **kwargs)
+        record_aten(self._driver.emitter, func, args, kwargs, out)
+        return out

@@ -1,0 +1,53 @@
+"""Recording ops by the tensors they took and gave."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from bopscount._core import KINDS, Tracer
+
+
+class Emitter:
+    """Records ops that torch has run already."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self.tracer = tracer
+
+    def add(
+        self,
+        kind: str,
+        op: str,
+        operand: Tensor,
+        output: Tensor,
+        *,
+        others: tuple[Tensor, ...] = (),
+        channel_axis: int = 1,
+        batched: bool = True,
+        **fields: Any,
+    ) -> None:
+        """Records one op in the running module.
+
+        Args:
+            kind: Name of an op table row.
+            op: What torch calls it.
+            operand: First operand.
+            output: Output; from here on the op is its producer.
+            others: Further operands: who made them is recorded too.
+            channel_axis: Where the channels are, 1 or -1.
+            batched: Whether dimension 0 is the batch.
+            fields: Further fields of the record, or others in place of these.
+        """
+        fields.setdefault("extra_elements", 0)
+        self.tracer.emit(
+            KINDS[kind],
+            op,
+            (operand, *others),
+            tuple(output.shape),
+            output.dtype,
+            channel_axis,
+            batched,
+            fields,
+            output,
+        )

@@ -1,0 +1,10 @@
+"""torch functions that are answered without torch, one rule each.
+
+A rule gets (driver, func, args, kwargs), records the op and returns its output, or
+NotImplemented where it is not certain: then torch decides, on meta tensors.
+"""
+
+from bopscount.tracing.functions import elementwise, movement, products, reductions
+from bopscount.tracing.functions.registry import FREE, RULES, VIEWS
+
+__all__ = ["FREE", "RULES", "VIEWS", "elementwise", "movement", "products", "reductions"]

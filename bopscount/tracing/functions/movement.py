@@ -1,0 +1,175 @@
+"""Functions that move data: copies, casts, concatenation, indexing, padding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - torch's own custom
+
+from bopscount._core import KINDS
+from bopscount.tracing.functions.registry import rule
+
+
+def _shape_argument(args: tuple[Any, ...]) -> tuple[int, ...] | None:
+    sizes = args[0] if len(args) == 1 and isinstance(args[0], (tuple, list)) else args
+    return tuple(sizes) if all(type(size) is int for size in sizes) else None
+
+
+@rule(
+    Tensor.reshape, torch.reshape, Tensor.flatten, torch.flatten, Tensor.view_as, Tensor.reshape_as
+)
+def _reshape(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    # A copy only where strides demand it, which the traced tensors do not show.
+    out = func(*args, **kwargs)
+    driver.tracer.alias(out, args[0] if args else kwargs["input"])
+    return out
+
+
+@rule(Tensor.contiguous)
+def _contiguous(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    x = args[0]
+    if kwargs or not driver.live(x):
+        return NotImplemented
+    if x.is_contiguous():
+        return x
+    return driver.tracer.emit(KINDS["move"], "contiguous", (x,), tuple(x.shape))
+
+
+@rule(Tensor.clone, torch.clone)
+def _clone(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if not driver.live(args[0]):
+        return NotImplemented
+    return driver.tracer.emit(KINDS["move"], "clone", (args[0],), tuple(args[0].shape))
+
+
+@rule(
+    Tensor.float, Tensor.half, Tensor.bfloat16, Tensor.double, Tensor.long, Tensor.int, Tensor.bool
+)
+def _cast(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if kwargs or len(args) != 1 or not driver.live(args[0]):
+        return NotImplemented
+    return _cast_to(driver, args[0], _CASTS[func.__name__])
+
+
+_CASTS = {
+    "float": torch.float32,
+    "half": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "double": torch.float64,
+    "long": torch.int64,
+    "int": torch.int32,
+    "bool": torch.bool,
+}
+
+
+def _cast_to(driver: Any, x: Tensor, dtype: torch.dtype) -> Any:
+    if x.dtype is dtype:
+        return x
+    return driver.tracer.emit(KINDS["move"], "to", (x,), tuple(x.shape), dtype)
+
+
+@rule(Tensor.to, Tensor.type_as, Tensor.type)
+def _to(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Casts; a move to another device stays on meta, where the trace lives."""
+    x = args[0]
+    if driver.real or not x.is_meta:
+        return NotImplemented
+    dtype = x.dtype
+    for value in (*args[1:], *kwargs.values()):
+        if isinstance(value, torch.dtype):
+            dtype = value
+        elif isinstance(value, Tensor):
+            dtype = value.dtype
+        elif not isinstance(value, (torch.device, str, bool, int, type(None), torch.memory_format)):
+            return NotImplemented
+    if kwargs.get("copy") or not args[1:] and not kwargs:
+        return NotImplemented
+    if func is Tensor.type and not isinstance(args[1], torch.dtype):
+        return NotImplemented
+    return _cast_to(driver, x, dtype)
+
+
+@rule(Tensor.cpu, Tensor.cuda)
+def _move_device(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return NotImplemented if driver.real or not args[0].is_meta else args[0]
+
+
+@rule(torch.cat, torch.concat, torch.concatenate)
+def _cat(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    tensors = args[0] if args else kwargs.get("tensors")
+    dim = args[1] if len(args) > 1 else kwargs.get("dim", kwargs.get("axis", 0))
+    if "out" in kwargs or not isinstance(tensors, (tuple, list)) or type(dim) is not int:
+        return NotImplemented
+    tensors = tuple(tensors)
+    if not tensors or not driver.live(*tensors):
+        return NotImplemented
+    shape = list(tensors[0].shape)
+    rank, dtype = len(shape), tensors[0].dtype
+    if not -rank <= dim < rank:
+        return NotImplemented
+    dim %= rank
+    total = 0
+    for tensor in tensors:
+        other = list(tensor.shape)
+        if len(other) != rank or tensor.dtype is not dtype:
+            return NotImplemented
+        total += other[dim]
+        other[dim] = shape[dim]
+        if other != shape:
+            return NotImplemented
+    shape[dim] = total
+    return driver.tracer.emit(KINDS["move"], "cat", tensors, tuple(shape))
+
+
+@rule(torch.stack)
+def _stack(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    tensors = args[0] if args else kwargs.get("tensors")
+    dim = args[1] if len(args) > 1 else kwargs.get("dim", 0)
+    if "out" in kwargs or not isinstance(tensors, (tuple, list)) or type(dim) is not int:
+        return NotImplemented
+    tensors = tuple(tensors)
+    if not tensors or not driver.live(*tensors):
+        return NotImplemented
+    shape, dtype = tuple(tensors[0].shape), tensors[0].dtype
+    if any(tuple(t.shape) != shape or t.dtype is not dtype for t in tensors):
+        return NotImplemented
+    rank = len(shape) + 1
+    if not -rank <= dim < rank:
+        return NotImplemented
+    dim %= rank
+    return driver.tracer.emit(
+        KINDS["move"], "stack", tensors, (*shape[:dim], len(tensors), *shape[dim:])
+    )
+
+
+@rule(Tensor.__getitem__)
+def _getitem(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    x, index = args
+    parts = index if isinstance(index, tuple) else (index,)
+    for part in parts:
+        if not (part is None or part is Ellipsis or isinstance(part, slice) or type(part) is int):
+            return NotImplemented
+    out = func(x, index)
+    driver.tracer.alias(out, x)
+    return out
+
+
+@rule(F.pad)
+def _pad(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    x = args[0] if args else kwargs.get("input")
+    pad = args[1] if len(args) > 1 else kwargs.get("pad")
+    mode = args[2] if len(args) > 2 else kwargs.get("mode", "constant")
+    if not isinstance(x, Tensor) or not driver.live(x) or mode != "constant":
+        return NotImplemented
+    if not isinstance(pad, (tuple, list)) or len(pad) % 2 or len(pad) > 2 * x.dim():
+        return NotImplemented
+    if not all(type(size) is int for size in pad):
+        return NotImplemented
+    shape = list(x.shape)
+    for index in range(len(pad) // 2):
+        shape[-1 - index] += pad[2 * index] + pad[2 * index + 1]
+        if shape[-1 - index] < 0:
+            return NotImplemented
+    return driver.tracer.emit(KINDS["move"], "pad", (x,), tuple(shape))

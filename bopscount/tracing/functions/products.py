@@ -1,0 +1,213 @@
+"""Products: linear, matmul, convolution, attention."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - torch's own custom
+
+from bopscount._core import KINDS, LAYER_FLAGS
+from bopscount.tracing.fields import (
+    attention_fields,
+    broadcast,
+    matmul_fields,
+    three,
+    weight_fields,
+)
+from bopscount.tracing.functions.registry import Rule, rule
+
+
+@rule(F.linear)
+def _linear(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    given = {**dict(zip(("input", "weight", "bias"), args, strict=False)), **kwargs}
+    x, weight, bias = given["input"], given["weight"], given.get("bias")
+    if not driver.live(x, weight) or weight.dim() != 2 or not x.dim():
+        return NotImplemented
+    if x.shape[-1] != weight.shape[1] or x.dtype is not weight.dtype:
+        return NotImplemented
+    shape = (*x.shape[:-1], weight.shape[0])
+    if bias is not None and tuple(bias.shape) != (weight.shape[0],):
+        return NotImplemented
+    fields = weight_fields(weight, bias)
+    fields["extra_elements"] = 0
+    return driver.tracer.emit(
+        KINDS["linear"], "linear", (x, weight), shape, channel_axis=-1, fields=fields
+    )
+
+
+@rule(torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm, torch.mm, Tensor.mm)
+def _matmul(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if kwargs or len(args) != 2:
+        return NotImplemented
+    left, right = args
+    if not isinstance(right, Tensor) or not driver.live(left, right):
+        return NotImplemented
+    a, b = tuple(left.shape), tuple(right.shape)
+    if len(a) < 2 or len(b) < 2 or a[-1] != b[-2] or left.dtype is not right.dtype:
+        return NotImplemented
+    rank = {"bmm": 3, "mm": 2}.get(func.__name__)
+    if rank is not None and not (len(a) == len(b) == rank and a[:-2] == b[:-2]):
+        return NotImplemented
+    batch = broadcast(a[:-2], b[:-2])
+    if batch is None:
+        return NotImplemented
+    return driver.tracer.emit(
+        KINDS["matmul"], "matmul", (left, right), (*batch, a[-2], b[-1]),
+        fields=matmul_fields(left, right),
+    )  # fmt: skip
+
+
+@rule(F.scaled_dot_product_attention)
+def _attention(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
+    given = {**dict(zip(names, args, strict=False)), **kwargs}
+    query, key, value = given["query"], given["key"], given["value"]
+    if not driver.live(query, key, value) or query.dtype is not key.dtype:
+        return NotImplemented
+    q, k, v = tuple(query.shape), tuple(key.shape), tuple(value.shape)
+    if min(len(q), len(k), len(v)) < 3 or q[-1] != k[-1] or k[-2] != v[-2]:
+        return NotImplemented
+    if given.get("enable_gqa"):
+        if k[:-3] != q[:-3] or v[:-3] != q[:-3] or k[-3] != v[-3] or q[-3] % k[-3]:
+            return NotImplemented
+    elif not (q[:-2] == k[:-2] == v[:-2]):
+        return NotImplemented
+    mask = given.get("attn_mask")
+    fields = attention_fields(query, key, value, mask, bool(given.get("is_causal")))
+    operands = (query, key, value) if mask is None else (query, key, value, mask)
+    return driver.tracer.emit(
+        KINDS["attention"], "scaled_dot_product_attention", operands, (*q[:-1], v[-1]),
+        fields=fields,
+    )  # fmt: skip
+
+
+def _conv(rank: int) -> Rule:
+    names = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+
+    def handler(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        given = {**dict(zip(names, args, strict=False)), **kwargs}
+        x, weight, bias = given["input"], given["weight"], given.get("bias")
+        if not driver.live(x, weight) or x.dtype is not weight.dtype:
+            return NotImplemented
+        if weight.dim() != rank + 2 or x.dim() not in (rank + 1, rank + 2):
+            return NotImplemented
+        stride, padding, dilation = (
+            spread(given.get(name, default), rank)
+            for name, default in (("stride", 1), ("padding", 0), ("dilation", 1))
+        )
+        groups = given.get("groups", 1)
+        if stride is None or padding is None or dilation is None or type(groups) is not int:
+            return NotImplemented
+        channels, kernel = x.shape[-rank - 1], tuple(weight.shape[2:])
+        if groups < 1 or weight.shape[1] * groups != channels or weight.shape[0] % groups:
+            return NotImplemented
+        sizes = []
+        for size, k, s, p, d in zip(
+            x.shape[-rank:], kernel, stride, padding, dilation, strict=True
+        ):
+            room = size + 2 * p - d * (k - 1) - 1
+            if room < 0 or s < 1 or size < 1 or p < 0:
+                return NotImplemented
+            sizes.append(room // s + 1)
+        batch = tuple(x.shape[: -rank - 1])
+        fields = {
+            **weight_fields(weight, bias),
+            "groups": groups,
+            "kernel": three(kernel),
+            "stride": three(stride),
+            "padding": (*padding, 0, 0)[:3],
+            "dilation": three(dilation),
+            "extra_elements": 0,
+        }
+        return driver.tracer.emit(
+            KINDS["conv"], f"conv{rank}d", (x, weight), (*batch, weight.shape[0], *sizes),
+            batched=bool(batch), fields=fields,
+        )  # fmt: skip
+
+    return handler
+
+
+def spread(value: Any, rank: int) -> tuple[int, ...] | None:
+    """One int for every dimension, or `rank` of them; None for anything else."""
+    if type(value) is int:
+        return (value,) * rank
+    if isinstance(value, (tuple, list)) and all(type(size) is int for size in value):
+        return (
+            tuple(value) * rank if len(value) == 1 else tuple(value) if len(value) == rank else None
+        )
+    return None
+
+
+for _rank in (1, 2, 3):
+    rule(getattr(F, f"conv{_rank}d"))(_conv(_rank))
+
+
+@rule(F.multi_head_attention_forward)
+def _multi_head_attention(
+    driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Projections, attention, output projection; torch's own order and shapes."""
+    names = (
+        "query key value embed_dim_to_check num_heads in_proj_weight "
+        "in_proj_bias bias_k bias_v add_zero_attn dropout_p out_proj_weight "
+        "out_proj_bias training key_padding_mask need_weights attn_mask "
+        "use_separate_proj_weight q_proj_weight k_proj_weight v_proj_weight "
+        "static_k static_v average_attn_weights is_causal"
+    ).split()
+    given = {**dict(zip(names, args, strict=False)), **kwargs}
+    query, key, value = given["query"], given["key"], given["value"]
+    unusual = any(
+        given.get(name) is not None for name in ("bias_k", "bias_v", "static_k", "static_v")
+    )
+    if driver.real or unusual or given["add_zero_attn"] or query.dim() != 3:
+        return NotImplemented
+    length, batch, width = query.shape
+    keys, heads = key.shape[0], given["num_heads"]
+    weight, bias = given["in_proj_weight"], given["in_proj_bias"]
+    if width != given["embed_dim_to_check"] or width % heads or key.dim() != 3:
+        return NotImplemented
+    if given["training"] and given["dropout_p"]:
+        return NotImplemented
+    if given.get("use_separate_proj_weight"):
+        weights = tuple(given[f"{letter}_proj_weight"] for letter in "qkv")
+        biases = (None, None, None) if bias is None else bias.chunk(3)
+    elif weight is None or weight.shape != (3 * width, width):
+        return NotImplemented
+    else:
+        weights, biases = weight.chunk(3), (None,) * 3 if bias is None else bias.chunk(3)
+    if any(x.shape[-1] != w.shape[1] or x.dtype is not w.dtype for x, w in
+           zip((query, key, value), weights, strict=True)):  # fmt: skip
+        return NotImplemented
+    q, k, v = (
+        _linear(driver, F.linear, (x, w, b), {})
+        for x, w, b in zip((query, key, value), weights, biases, strict=True)
+    )
+    per_head = width // heads
+    mask = given.get("attn_mask")
+    flags = LAYER_FLAGS["masked"] if mask is not None else 0
+    fields = {
+        **weight_fields(k),
+        "batch": batch * heads,
+        "in_channels": per_head,
+        "in_positions": length,
+        "out_channels": per_head,
+        "out_positions": length,
+        "kernel": (keys, 1, 1),
+        "weight_elements": k.numel() + v.numel(),
+        "extra_elements": 0 if mask is None else mask.numel(),
+        "flags": flags,
+    }
+    attended = driver.tracer.emit(
+        KINDS["attention"], "multi_head_attention_forward", (q, k, v), (length, batch, width),
+        fields=fields,
+    )  # fmt: skip
+    out_weight, out_bias = given["out_proj_weight"], given["out_proj_bias"]
+    out = _linear(driver, F.linear, (attended, out_weight, out_bias), {})
+    if not given.get("need_weights", True):
+        return out, None
+    shape: tuple[int, ...] = (batch, length, keys)
+    if not given.get("average_attn_weights", True):
+        shape = (batch, heads, length, keys)
+    return out, driver.tracer.another(shape, query.dtype)

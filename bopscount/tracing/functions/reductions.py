@@ -1,0 +1,133 @@
+"""Reductions, softmax, normalisations, pooling."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - torch's own custom
+
+from bopscount._core import KINDS
+from bopscount.tracing.fields import softmax_fields, weight_fields
+from bopscount.tracing.functions.registry import Rule, rule
+
+
+def _reduced_shape(shape: tuple[int, ...], dim: Any, keepdim: bool) -> tuple[int, ...] | None:
+    rank = len(shape)
+    dims = range(rank) if dim is None else (dim,) if type(dim) is int else dim
+    if not isinstance(dims, (range, tuple, list)) or not all(type(d) is int for d in dims):
+        return None
+    if any(not -rank <= d < rank for d in dims):
+        return None
+    reduced = {d % rank for d in dims}
+    if not reduced:
+        reduced = set(range(rank))
+    if keepdim:
+        return tuple(1 if i in reduced else size for i, size in enumerate(shape))
+    return tuple(size for i, size in enumerate(shape) if i not in reduced)
+
+
+def _reduction(kind: str, name: str) -> Rule:
+    def handler(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        x = args[0] if args else kwargs.get("input")
+        dim = args[1] if len(args) > 1 else kwargs.get("dim")
+        keepdim = args[2] if len(args) > 2 else kwargs.get("keepdim", False)
+        if not isinstance(x, Tensor) or not x.dtype.is_floating_point or not driver.live(x):
+            return NotImplemented
+        if len(args) > 3 or kwargs.keys() - {"input", "dim", "keepdim"}:
+            return NotImplemented
+        shape = _reduced_shape(tuple(x.shape), dim, keepdim)
+        if shape is None or 0 in x.shape:
+            return NotImplemented
+        return driver.tracer.emit(KINDS[kind], name, (x,), shape)
+
+    return handler
+
+
+for _name in ("sum", "mean", "amax", "amin"):
+    rule(getattr(Tensor, _name), getattr(torch, _name))(_reduction("reduce", _name))
+
+
+def _softmax(kind: str) -> Rule:
+    def handler(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        x = args[0] if args else kwargs.get("input")
+        dim = args[1] if len(args) > 1 else kwargs.get("dim")
+        dtype = kwargs.get("dtype")
+        if not isinstance(x, Tensor) or type(dim) is not int or not driver.live(x):
+            return NotImplemented
+        if not x.dtype.is_floating_point or kwargs.keys() - {
+            "input",
+            "dim",
+            "dtype",
+            "_stacklevel",
+        }:
+            return NotImplemented
+        shape = tuple(x.shape)
+        if not -len(shape) <= dim < len(shape):
+            return NotImplemented
+        fields = softmax_fields(shape, dim)
+        return driver.tracer.emit(KINDS[kind], kind, (x,), shape, dtype or x.dtype, fields=fields)
+
+    return handler
+
+
+rule(F.softmax, torch.softmax, Tensor.softmax)(_softmax("softmax"))
+rule(F.log_softmax, torch.log_softmax, Tensor.log_softmax)(_softmax("log_softmax"))
+
+
+@rule(F.layer_norm, torch.layer_norm)
+def _layer_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    given = dict(zip(("input", "normalized_shape", "weight", "bias", "eps"), args, strict=False))
+    given.update(kwargs)
+    x, normalized = given["input"], tuple(given["normalized_shape"])
+    weight, bias = given.get("weight"), given.get("bias")
+    shape = tuple(x.shape)
+    if not driver.live(x) or not x.dtype.is_floating_point or not normalized:
+        return NotImplemented
+    if shape[-len(normalized) :] != normalized:
+        return NotImplemented
+    if weight is not None and (weight.dtype is not x.dtype or tuple(weight.shape) != normalized):
+        return NotImplemented
+    fields = {} if weight is None else weight_fields(weight, bias)
+    return driver.tracer.emit(
+        KINDS["layer_norm"], "layer_norm", (x,), shape, channel_axis=-1, fields=fields
+    )
+
+
+@rule(F.batch_norm, torch.batch_norm)
+def _batch_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if func is torch.batch_norm:
+        return NotImplemented
+    names = ("input", "running_mean", "running_var", "weight", "bias", "training")
+    given = {**dict(zip(names, args, strict=False)), **kwargs}
+    x, mean, weight = given["input"], given["running_mean"], given.get("weight")
+    if given.get("training") or not driver.live(x) or mean is None or x.dim() < 2:
+        return NotImplemented
+    features = x.shape[1]
+    if tuple(mean.shape) != (features,) or not x.dtype.is_floating_point:
+        return NotImplemented
+    if weight is not None and (tuple(weight.shape) != (features,) or weight.dtype is not x.dtype):
+        return NotImplemented
+    fields = {} if weight is None else weight_fields(weight, given.get("bias"))
+    fields["extra_elements"] = 2 * features
+    return driver.tracer.emit(
+        KINDS["batch_norm"], "batch_norm", (x,), tuple(x.shape), fields=fields
+    )
+
+
+@rule(F.adaptive_avg_pool2d, torch._C._nn.adaptive_avg_pool2d)
+def _adaptive_avg_pool2d(
+    driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    if kwargs or len(args) != 2:
+        return NotImplemented
+    x, size = args
+    size = (size, size) if type(size) is int else tuple(size)
+    if not driver.live(x) or x.dim() not in (3, 4) or len(size) != 2 or 0 in x.shape:
+        return NotImplemented
+    wanted = [old if new is None else new for new, old in zip(size, x.shape[-2:], strict=True)]
+    shape = (*x.shape[:-2], *wanted)
+    return driver.tracer.emit(
+        KINDS["adaptive_avg_pool"], "adaptive_avg_pool2d", (x,), shape, batched=x.dim() == 4
+    )  # fmt: skip

@@ -1,0 +1,82 @@
+"""The table of function rules, and the functions that need none.
+
+A rule gets (driver, func, args, kwargs), records the op and returns its output, or
+NotImplemented where it is not certain: then torch decides, on meta tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Rule = Callable[[Any, Any, tuple[Any, ...], dict[str, Any]], Any]
+RULES: dict[Any, Rule] = {}
+T = Tensor
+
+
+def existing(owner: Any, names: str) -> list[Any]:
+    """Those of the names that this version of torch has."""
+    return [getattr(owner, name) for name in names.split() if hasattr(owner, name)]
+
+
+FREE: frozenset[Any] = frozenset(
+    [
+        getattr(T, name).__get__
+        for name in (
+            "shape dtype device layout is_cuda is_meta is_sparse is_quantized ndim "
+            "itemsize nbytes names requires_grad grad grad_fn is_leaf is_nested "
+            "is_cpu is_mkldnn is_mps is_xpu is_vulkan is_ipu is_xla is_mtia is_maia "
+            "_version _base retains_grad output_nr _backward_hooks volatile "
+            "is_sparse_csr _python_dispatch"
+        ).split()
+        if hasattr(getattr(T, name, None), "__get__")
+    ]
+    + existing(
+        T,
+        "size dim numel nelement ndimension is_floating_point is_complex is_contiguous stride "
+        "storage_offset element_size get_device type_as_ is_signed is_inference is_pinned "
+        "has_names __len__ __hash__ data_ptr is_set_to is_same_size is_shared __repr__ "
+        "__format__ untyped_storage storage is_coalesced is_conj is_neg requires_grad_ "
+        "register_hook is_distributed __dlpack_device__ sparse_dim dense_dim _is_view",
+    )
+    + existing(
+        torch,
+        "is_tensor is_floating_point is_complex numel is_nonzero_ is_same_size is_inference "
+        "is_signed is_conj is_neg",
+    )
+)
+"""Questions about a tensor, and what changes none of its values."""
+
+VIEWS: frozenset[Any] = frozenset(
+    existing(
+        T,
+        "view permute transpose t unsqueeze squeeze expand expand_as view_as detach "
+        "chunk split unbind narrow select diagonal unfold swapaxes swapdims movedim moveaxis "
+        "unflatten as_strided alias tensor_split hsplit vsplit dsplit real mT mH "
+        "split_with_sizes adjoint positive",
+    )
+    + [getattr(T, name).__get__ for name in ("T", "mT", "H", "mH", "data", "real")]
+    + existing(
+        torch,
+        "permute transpose t unsqueeze squeeze chunk split unbind narrow select diagonal "
+        "swapaxes swapdims movedim moveaxis unflatten tensor_split detach as_strided "
+        "split_with_sizes adjoint real",
+    )
+)
+"""Views: torch makes them cheaply; nothing is computed and nothing moves."""
+
+
+def rule(*functions: Any) -> Callable[[Rule], Rule]:
+    """Registers a rule for functions; twice for one is an error."""
+
+    def add(handler: Rule) -> Rule:
+        for function in functions:
+            if function in RULES:
+                raise ValueError(f"two rules for {function}")
+            RULES[function] = handler
+        return handler
+
+    return add

@@ -1,0 +1,68 @@
+"""What the caller gave as model, as the module to trace."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import nn
+
+from bopscount.errors import InputError
+
+
+def module_of(model: Any) -> nn.Module:
+    """The module to trace.
+
+    torch.compile's and the data-parallel wrappers are taken off. A callable that is no
+    module is called, with the meta device as default: what it builds needs no memory.
+
+    Raises:
+        InputError: For anything that is no module and makes none; for a module with
+            lazy parameters.
+    """
+    if isinstance(model, type) and issubclass(model, nn.Module):
+        raise InputError(f"model must be an instance, got the class {model.__name__}: call it")
+    if not isinstance(model, nn.Module):
+        model = _built(model)
+    return _unwrapped(model)
+
+
+def _built(builder: Any) -> nn.Module:
+    if not callable(builder):
+        raise InputError(
+            "model must be a torch.nn.Module, or a callable that builds one, "
+            f"got {type(builder).__name__}"
+        )
+    try:
+        with torch.device("meta"):
+            model = builder()
+    except Exception as error:
+        raise InputError(
+            f"model must be a torch.nn.Module, or a callable that builds one; calling it "
+            f"raised {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(model, nn.Module):
+        raise InputError(
+            f"model must be a callable that builds a torch.nn.Module, got one that returns "
+            f"{type(model).__name__}"
+        )
+    return model
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    """The module inside torch.compile's and the data-parallel wrappers."""
+    while True:
+        inner = model.__dict__.get("_modules", {}).get("_orig_mod")
+        if inner is None and isinstance(
+            model, (nn.DataParallel, nn.parallel.DistributedDataParallel)
+        ):
+            inner = model.module
+        if not isinstance(inner, nn.Module):
+            return model
+        model = inner
+
+
+def on_meta(model: nn.Module) -> bool:
+    """Whether any parameter or buffer has no values."""
+    return any(tensor.is_meta for tensor in chain(model.parameters(), model.buffers()))

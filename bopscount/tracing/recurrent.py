@@ -1,0 +1,78 @@
+"""LSTM, GRU and RNN layers, answered without running their steps."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from bopscount._core import KINDS
+
+if TYPE_CHECKING:
+    from bopscount.tracing.driver import Driver
+
+_KINDS: dict[type, str] = {nn.LSTM: "lstm", nn.GRU: "gru", nn.RNN: "rnn"}
+_RANKS = (2, 3)
+
+
+def recurrent_rule(driver: Driver, module: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
+    """One record a layer and direction; NotImplemented where torch should decide.
+
+    Shapes: input (steps, batch, features), batch first or unbatched as the module
+    says; output likewise with directions x (projection or hidden size) features.
+    """
+    operand = args[0] if args else None
+    if not isinstance(operand, Tensor) or len(args) > 1 or kwargs or driver.real:
+        return NotImplemented
+    shape, dtype = tuple(operand.shape), operand.dtype
+    weight = module.weight_ih_l0
+    if len(shape) not in _RANKS or shape[-1] != module.input_size or weight.dtype != dtype:
+        return NotImplemented
+    directions = 2 if module.bidirectional else 1
+    width = module.proj_size or module.hidden_size
+    steps = prod(shape[:-1])
+    emit, kind, name = driver.tracer.emit, _KINDS[type(module)], type(module).__name__
+    for suffix in recurrent_suffixes(module):
+        emit(KINDS[kind], name, (operand,), fields=recurrent_fields(module, suffix, steps))
+    another = driver.tracer.another
+    output = another((*shape[:-1], directions * width), dtype)
+    batch: tuple[int, ...] = ()
+    if len(shape) == 3:  # noqa: PLR2004
+        batch = (shape[0] if module.batch_first else shape[1],)
+    layers = directions * module.num_layers
+    state = another((layers, *batch, width), dtype)
+    if kind == "lstm":
+        return output, (state, another((layers, *batch, module.hidden_size), dtype))
+    return output, state
+
+
+def recurrent_suffixes(module: Any) -> list[str]:
+    """What torch appends to the weight names of each layer and direction."""
+    directions = ["", "_reverse"] if module.bidirectional else [""]
+    return [
+        f"_l{layer}{direction}" for layer in range(module.num_layers) for direction in directions
+    ]
+
+
+def recurrent_fields(module: Any, suffix: str, steps: int) -> dict[str, Any]:
+    """Record fields of one layer in one direction, run for steps x batch vectors."""
+    input_weight = getattr(module, "weight_ih" + suffix)
+    hidden_weight = getattr(module, "weight_hh" + suffix)
+    projection = getattr(module, "weight_hr" + suffix, None)
+    bias = getattr(module, "bias_ih" + suffix, None)
+    weights = [input_weight, hidden_weight] + ([] if projection is None else [projection])
+    state_size = hidden_weight.shape[1]
+    return {
+        "batch": steps,
+        "in_channels": input_weight.shape[1],
+        "in_positions": 1,
+        "out_channels": state_size,
+        "out_positions": 1,
+        "extra_elements": steps * state_size,
+        "weight_elements": sum(weight.numel() for weight in weights),
+        "weight_bits": 8 * input_weight.itemsize,
+        "weight_item_bytes": input_weight.itemsize,
+        "bias_elements": 0 if bias is None else 2 * bias.numel(),
+        "kernel": (module.hidden_size, 1, 1),
+    }

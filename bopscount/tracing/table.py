@@ -1,0 +1,48 @@
+"""From what the core recorded to a LayerTable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bopscount._core import KINDS, OP_TABLE, Tracer
+from bopscount.layer_table import LEAF, LayerTable, Owner
+from bopscount.module_tree import Node
+
+PARAMETERS, FUNCTIONAL = "parameters", "functional"
+_ROLE_ORDER = {LEAF: 0, PARAMETERS: 1}
+_ROLES = [row["name"] if row["macs"] else FUNCTIONAL for row in OP_TABLE]
+_ROLES[KINDS["parameters"]] = PARAMETERS
+
+
+def build_table(tracer: Tracer, **about: Any) -> LayerTable:
+    """The table of a finished trace; `about` are further fields of it."""
+    data = tracer.finish()
+    nodes = _nodes(data["nodes"])
+    records = data["records"]
+    keys = [
+        (node, LEAF if nodes[node].is_leaf else _ROLES[kind])
+        for node, kind in zip(data["record_nodes"].tolist(), records["kind"].tolist(), strict=True)
+    ]
+    ordered = sorted(set(keys), key=lambda key: (key[0], _ROLE_ORDER.get(key[1], 2), key[1]))
+    owner_of = {key: index for index, key in enumerate(ordered)}
+    records["owner"] = [owner_of[key] for key in keys]
+    return LayerTable(
+        records=records,
+        owners=[Owner(*key) for key in ordered],
+        nodes=nodes,
+        input_shapes=data["input_shapes"],
+        output_shapes=data["output_shapes"],
+        ops=data["ops"],
+        producers=data["producers"],
+        producer_starts=data["producer_starts"],
+        **about,
+    )
+
+
+def _nodes(listed: list[tuple[str, str, int, int, bool, int]]) -> list[Node]:
+    nodes: list[Node] = []
+    for name, class_name, parent, height, is_leaf, calls in listed:
+        above = nodes[parent].path if parent >= 0 else ""
+        path = f"{above}.{name}" if above else name
+        nodes.append(Node(path, class_name.rpartition(".")[2], parent, height, is_leaf, calls))
+    return nodes

@@ -1,0 +1,341 @@
+"""The model, and what is global to a forward, are as before: whatever happened."""
+
+import pickle
+import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import bopscount
+from bopscount import TraceError
+
+CHANNELS, SIZE = 3, (3, 8, 8)
+HOOK_TABLES = (
+    "_forward_hooks",
+    "_forward_hooks_with_kwargs",
+    "_forward_hooks_always_called",
+    "_forward_pre_hooks",
+    "_forward_pre_hooks_with_kwargs",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+    "_state_dict_hooks",
+    "_load_state_dict_pre_hooks",
+)
+
+
+class Messy(nn.Module):
+    """Changes whatever a forward can change, then ends as it is told."""
+
+    def __init__(self, ending=None):
+        super().__init__()
+        self.conv = nn.Conv2d(CHANNELS, 4, 3)
+        self.norm = nn.BatchNorm2d(4)
+        self.drop = nn.Dropout(0.5)
+        self.scale = nn.Parameter(torch.ones(4, 1, 1))
+        self.register_buffer("steps", torch.zeros(1))
+        self.register_buffer("cache", torch.zeros(1))
+        self.register_buffer("absent", None)
+        self.history = [1]
+        self.counts = {"forward": 0}
+        self.seen = {"a"}
+        self.last = None
+        self.ending = ending
+
+    def forward(self, x):
+        self.steps.add_(1)
+        self.cache = self.cache + 1
+        self.absent = torch.ones(2)
+        with torch.no_grad():
+            self.scale.mul_(0.5)
+            self.norm.running_mean.fill_(7)
+        self.conv.bias.data.zero_()
+        self.history.append(x)
+        self.history[0] = 2
+        self.counts["forward"] += 1
+        self.seen.add("b")
+        self.last = x
+        self.conv.newcomer = x
+        self.new_layer = nn.ReLU()
+        self.register_buffer("new_buffer", torch.ones(1))
+        self.conv.register_forward_hook(lambda module, args, output: output)
+        self.norm.train()
+        torch.rand(2)
+        torch.manual_seed(3)
+        random.random()
+        np.random.rand(2)
+        x = self.drop(self.norm(self.conv(x))) * self.scale
+        torch.set_default_dtype(torch.float64)
+        torch.set_grad_enabled(not torch.is_grad_enabled())
+        if self.ending is not None:
+            raise self.ending
+        return x
+
+
+def contents(value):
+    """A container's members by identity."""
+    if isinstance(value, dict):
+        return [(key, id(item)) for key, item in value.items()]
+    if isinstance(value, list):
+        return [id(item) for item in value]
+    return sorted(value) if isinstance(value, set) else None
+
+
+def snapshot(model):
+    """All there is to know of a model, without copies of identical things."""
+    state = {}
+    for path, module in model.named_modules():
+        state[path, "training"] = module.training
+        for name, value in module.__dict__.items():
+            state[path, "__dict__", name] = (id(value), contents(value))
+        for name in HOOK_TABLES:
+            state[path, name] = contents(getattr(module, name))
+    for kind in ("named_parameters", "named_buffers"):
+        for path, tensor in getattr(model, kind)():
+            state[kind, path] = (
+                id(tensor),
+                tensor.data_ptr(),
+                tensor._version,
+                tensor.requires_grad,
+                tensor.dtype,
+                tensor.is_meta,
+                tensor.flatten().tolist(),
+            )
+    return state
+
+
+def global_state():
+    keys, positions, *rest = np.random.get_state()[1:4]
+    return {
+        "torch": torch.get_rng_state().tolist(),
+        "random": random.getstate(),
+        "numpy": (keys.tolist(), positions, rest),
+        "grad": torch.is_grad_enabled(),
+        "dtype": torch.get_default_dtype(),
+    }
+
+
+def trace(model):
+    return bopscount.trace(model, SIZE)
+
+
+def trace_training(model):
+    return bopscount.trace(model, SIZE, training=True)
+
+
+def scan(model):
+    return bopscount.scan(model, SIZE)
+
+
+def stat(model):
+    return bopscount.stat(model, SIZE)
+
+
+def stat_untimed(model):
+    return bopscount.stat(model, SIZE, timing=False)
+
+
+every_call = pytest.mark.parametrize("call", [trace, trace_training, scan, stat, stat_untimed])
+
+
+def check_untouched(model, call, raises=None):
+    before, world = snapshot(model), global_state()
+    frozen = pickle.dumps(model.state_dict())
+    if raises is None:
+        call(model)
+    else:
+        with pytest.raises(raises):
+            call(model)
+    assert snapshot(model) == before
+    assert global_state() == world
+    assert pickle.dumps(model.state_dict()) == frozen
+    thawed = pickle.loads(pickle.dumps(model))
+    assert [path for path, _ in thawed.named_modules()] == [p for p, _ in model.named_modules()]
+
+
+@every_call
+def test_after_success_the_model_is_as_before(call):
+    check_untouched(Messy(), call)
+
+
+@every_call
+def test_after_a_forward_that_raises_the_model_is_as_before(call):
+    check_untouched(Messy(RuntimeError("broken")), call, TraceError)
+
+
+@every_call
+def test_after_an_interrupt_in_forward_the_model_is_as_before(call):
+    check_untouched(Messy(KeyboardInterrupt()), call, KeyboardInterrupt)
+
+
+@every_call
+def test_a_messy_part_of_a_model_is_as_before(call):
+    check_untouched(nn.Sequential(nn.Identity(), nn.Sequential(Messy())), call)
+
+
+def test_the_messy_forward_does_change_all_this_by_itself():
+    model = Messy()
+    before, world = snapshot(model), global_state()
+    try:
+        model(torch.zeros(1, *SIZE))
+        after, changed_world = snapshot(model), global_state()
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_grad_enabled(True)
+    changed = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    assert {
+        ("named_parameters", "scale"),
+        ("named_parameters", "conv.bias"),
+        ("named_buffers", "steps"),
+        ("named_buffers", "cache"),
+        ("named_buffers", "absent"),
+        ("named_buffers", "new_buffer"),
+        ("named_buffers", "norm.running_mean"),
+        ("named_buffers", "norm.num_batches_tracked"),
+        ("", "__dict__", "history"),
+        ("", "__dict__", "counts"),
+        ("", "__dict__", "seen"),
+        ("", "__dict__", "last"),
+        ("conv", "__dict__", "newcomer"),
+        ("conv", "_forward_hooks"),
+        ("new_layer", "training"),
+    } <= changed
+    assert all(world[name] != changed_world[name] for name in world)
+
+
+@every_call
+@pytest.mark.parametrize("training", [True, False])
+def test_training_flags_come_back_module_by_module(call, training):
+    model = nn.Sequential(nn.Conv2d(CHANNELS, 4, 3), nn.BatchNorm2d(4), nn.Sequential(nn.Dropout()))
+    model.train(training)
+    model[1].train(not training)
+    check_untouched(model, call)
+    assert model.training is training
+    assert model[1].training is not training
+
+
+def test_the_batch_norms_of_a_model_in_training_keep_their_statistics():
+    model = nn.Sequential(nn.Conv2d(CHANNELS, 4, 3), nn.BatchNorm2d(4)).train()
+    check_untouched(model, trace_training)
+    assert model[1].num_batches_tracked.item() == 0
+
+
+@every_call
+def test_the_user_s_own_hooks_stay_and_no_other_does(call):
+    model = nn.Sequential(nn.Conv2d(CHANNELS, 4, 3), nn.ReLU())
+    model[0].register_forward_hook(own_hook)
+    check_untouched(model, call)
+    assert list(model[0]._forward_hooks.values()) == [own_hook]
+    assert not model[1]._forward_hooks
+    assert not model._forward_pre_hooks
+
+
+def own_hook(module, args, output):
+    return output
+
+
+@every_call
+def test_the_caller_s_grad_mode_and_default_dtype_stay(call):
+    model = nn.Conv2d(CHANNELS, 4, 3)
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        with torch.no_grad():
+            call(model)
+            assert not torch.is_grad_enabled()
+            assert torch.get_default_dtype() is torch.bfloat16
+        call(model)
+        assert torch.is_grad_enabled()
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_the_caller_s_inputs_stay_as_they_are():
+    class Overwrites(nn.Module):
+        def forward(self, x, options):
+            options["scale"] = 2
+            return nn.functional.relu(x, inplace=False) + 1
+
+    x, options = -torch.ones(2, 3), {"scale": 1}
+    bopscount.trace(Overwrites(), inputs=(x, options))
+    assert x.tolist() == [[-1.0] * 3] * 2
+
+
+def test_gradients_and_the_graph_of_the_user_stay():
+    model = nn.Linear(3, 3)
+    loss = model(torch.ones(1, 3)).sum()
+    bopscount.stat(model, (3,))
+    loss.backward()
+    assert model.weight.grad.tolist() == [[1.0] * 3] * 3
+    bopscount.stat(model, (3,))
+    assert model.weight.grad.tolist() == [[1.0] * 3] * 3
+
+
+@pytest.mark.parametrize("same_model", [True, False], ids=["one model", "two models"])
+def test_threads_that_trace_at_once_get_equal_results_and_leave_nothing(same_model):
+    def network():
+        return nn.Sequential(
+            nn.Conv2d(CHANNELS, 4, 3),
+            nn.BatchNorm2d(4),
+            nn.Sequential(nn.ReLU(), nn.Flatten(), nn.Linear(144, 2)),
+        )
+
+    first = network()
+    models = [first, first if same_model else network()]
+    expected = [row.costs() for row in bopscount.count(trace(first)).rows]
+    before = [snapshot(model) for model in models]
+    barrier = threading.Barrier(2)
+
+    def work(model):
+        barrier.wait()
+        return [[row.costs() for row in bopscount.count(trace(model)).rows] for _ in range(10)]
+
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(work, models))
+    assert results == [[expected] * 10] * 2
+    assert [snapshot(model) for model in models] == before
+
+
+def test_a_trace_that_raises_in_one_thread_does_not_disturb_the_other():
+    good = nn.Sequential(nn.Conv2d(CHANNELS, 4, 3), nn.ReLU())
+    bad = nn.Sequential(good, Messy(RuntimeError("broken")))
+    expected = scan(good)
+    before = snapshot(bad)
+    barrier = threading.Barrier(2)
+
+    def work_well():
+        barrier.wait()
+        return [scan(good) for _ in range(10)]
+
+    def work_badly():
+        barrier.wait()
+        for _ in range(10):
+            with pytest.raises(TraceError):
+                scan(bad)
+
+    with ThreadPoolExecutor(2) as pool:
+        well, badly = pool.submit(work_well), pool.submit(work_badly)
+        badly.result()
+        assert well.result() == [expected] * 10
+    assert snapshot(bad) == before
+
+
+def test_a_forward_of_another_thread_is_not_counted():
+    model = nn.Sequential(nn.Conv2d(CHANNELS, 4, 3), nn.ReLU())
+    expected = scan(model)
+    stop = threading.Event()
+
+    def use():
+        with torch.no_grad():
+            while not stop.is_set():
+                model(torch.zeros(1, *SIZE))
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    try:
+        assert [scan(model) for _ in range(20)] == [expected] * 20
+    finally:
+        stop.set()
+        thread.join()
