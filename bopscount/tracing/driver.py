@@ -24,14 +24,16 @@ from bopscount.tracing.aten_rules import record_aten
 from bopscount.tracing.classes import classify
 from bopscount.tracing.emitter import Emitter
 from bopscount.tracing.functions import FREE, RULES, VIEWS
-from bopscount.tracing.guard import TensorGuard, untouched
+from bopscount.tracing.guard import TensorGuard, storage_key, untouched
 from bopscount.tracing.inputs import ForwardCall, map_tensors, tensors_of
 from bopscount.tracing.registered import record_registered
 
 TRACING = RLock()
 """One trace at a time in a process: class attributes and `training` flags are shared."""
 
-_CONSTANT_ELEMENTS = 2**16
+CONSTANT_ELEMENTS = 2**16
+"""Tensors up to this size that depend on neither input nor parameters (positions, masks,
+buffers, token ids that the caller gave) keep their values, so that a model may ask."""
 _REGULAR = (Tensor, nn.Parameter)
 
 
@@ -46,10 +48,12 @@ class Driver:
     def __init__(self, model: nn.Module, real: bool = False) -> None:
         self.model = model
         self.real = real
+        self.constant_elements = CONSTANT_ELEMENTS
         self.tracer = _core.Tracer(self._classify, self._rewrite, real)
         self.emitter = Emitter(self.tracer)
         self.tracer.walk(model)
         self.guard = TensorGuard(model)
+        self._tainted: set[int | None] = set()
         self._metas: dict[int, tuple[Tensor, Tensor]] = {}
 
     def _classify(self, cls: type[nn.Module]) -> tuple[bool, Any, bool]:
@@ -82,12 +86,19 @@ class Driver:
             self._stand_in(stack)
             args, kwargs = call.args, call.kwargs
             if not self.real:
-                args, kwargs = map_tensors(self.to_meta, (args, kwargs))
+                args, kwargs = map_tensors(self._input, (args, kwargs))
             try:
                 with torch.no_grad(), _Functions(self):
                     self.model(*args, **kwargs)
             except Exception as error:
                 raise self._explain(error) from error
+
+    def _input(self, tensor: Tensor) -> Tensor:
+        """Token ids and masks keep their values, everything else becomes meta."""
+        floating = tensor.is_floating_point() or tensor.is_complex()
+        if not floating and not tensor.is_meta and tensor.numel() <= CONSTANT_ELEMENTS:
+            return tensor
+        return self.to_meta(tensor)
 
     def _stand_in(self, stack: ExitStack) -> None:
         """Gives the model's classes the core's __call__ for as long as the trace runs."""
@@ -119,8 +130,11 @@ class Driver:
         if func in FREE:
             return func(*args, **kwargs)
         if func in VIEWS:
-            out = func(*args, **kwargs)
             base = args[0] if args else next(tensors_of(kwargs))
+            if isinstance(base, nn.Parameter) and args and not self.real:
+                base = self.to_meta(base)
+                args = (base, *args[1:])
+            out = func(*args, **kwargs)
             if isinstance(out, Tensor):
                 self.tracer.alias(out, base)
             elif isinstance(out, (tuple, list)):
@@ -136,7 +150,17 @@ class Driver:
 
     def live(self, *tensors: Tensor) -> bool:
         """Whether a rule may answer: not for constants, whose values may be asked for."""
-        return self.real or any(tensor.is_meta for tensor in tensors)
+        if self.real:
+            return True
+        return any(self._is_live(tensor) for tensor in tensors)
+
+    def _is_live(self, tensor: Tensor) -> bool:
+        """Whether a tensor depends on the input or on a parameter."""
+        return (
+            tensor.is_meta
+            or isinstance(tensor, nn.Parameter)
+            or (bool(self._tainted) and storage_key(tensor) in self._tainted)
+        )
 
     def _run_for_real(self, func: Any, args: Any, kwargs: Any, recorded: Any) -> Any:
         out = func(*args, **kwargs)
@@ -148,11 +172,20 @@ class Driver:
         """Torch's own answer, with its ATen ops recorded."""
         if not self.real:
             tensors = list(tensors_of((args, kwargs)))
-            constant = not any(tensor.is_meta for tensor in tensors)
-            if not constant or sum(tensor.numel() for tensor in tensors) > _CONSTANT_ELEMENTS:
+            constant = not self.live(*tensors)
+            if not constant or sum(tensor.numel() for tensor in tensors) > CONSTANT_ELEMENTS:
+                self._taint(func, args)
                 args, kwargs = map_tensors(self.to_meta, (args, kwargs))
         with _Dispatched(self):
             return func(*args, **kwargs)
+
+    def _taint(self, func: Any, args: tuple[Any, ...]) -> None:
+        """A constant that is written into with what is not constant is none any more."""
+        target = args[0] if args else None
+        name = getattr(func, "__name__", "")
+        writes = name.startswith(("__i", "__set")) or (name.endswith("_") and name[:2] != "__")
+        if writes and isinstance(target, Tensor) and not target.is_meta:
+            self._tainted.add(storage_key(target))
 
     def to_meta(self, tensor: Tensor) -> Tensor:
         """A meta tensor of the same shape, strides and dtype; the same one each time."""

@@ -81,7 +81,7 @@ class TensorGuard:
         if self._by_storage is None:
             self._by_storage = {}
             for tensor in (*self._model.parameters(), *self._model.buffers()):
-                key = _storage_key(tensor)
+                key = storage_key(tensor)
                 if key is not None:
                     self._by_storage.setdefault(key, []).append(tensor)
         return self._by_storage
@@ -97,7 +97,7 @@ class TensorGuard:
                 continue
             for tensor in value if isinstance(value, (list, tuple)) else (value,):
                 writes = isinstance(tensor, Tensor) and not tensor.is_meta
-                key = _storage_key(tensor) if writes else None
+                key = storage_key(tensor) if writes else None
                 if key is not None:
                     for owned in self._tensors.pop(key, ()):
                         self._save(owned)
@@ -117,11 +117,11 @@ def _put_back(tensor: Tensor, copy: Tensor) -> None:
         tensor.copy_(copy)
 
 
-def _storage_key(tensor: Tensor) -> int | None:
+def storage_key(tensor: Tensor) -> int | None:
+    """What tensors that share memory have in common; None for subclasses without any."""
     try:
         return int(tensor.untyped_storage()._cdata)
     except (NotImplementedError, RuntimeError):
-        # Subclasses without a storage of their own.
         return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import torch
@@ -22,10 +23,10 @@ def _binary(kind: str, name: str, compares: bool = False, divides: bool = False)
         left, right = args
         left_is, right_is = isinstance(left, Tensor), isinstance(right, Tensor)
         if left_is and right_is:
-            if not driver.live(left, right):
-                return NotImplemented
             shape = broadcast(tuple(left.shape), tuple(right.shape))
             if shape is None:
+                return NotImplemented
+            if not driver.live(left, right) and prod(shape) <= driver.constant_elements:
                 return NotImplemented
             operands: tuple[Tensor, ...] = (left, right)
             dtype = left.dtype

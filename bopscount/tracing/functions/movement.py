@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
 from bopscount._core import KINDS
-from bopscount.tracing.functions.registry import rule
+from bopscount.tracing.functions.registry import existing, rule
 
 
 def _shape_argument(args: tuple[Any, ...]) -> tuple[int, ...] | None:
@@ -105,14 +105,17 @@ def _cat(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     tensors = tuple(tensors)
     if not tensors or not driver.live(*tensors):
         return NotImplemented
-    shape = list(tensors[0].shape)
-    rank, dtype = len(shape), tensors[0].dtype
+    first = next((tensor for tensor in tensors if tuple(tensor.shape) != (0,)), tensors[0])
+    shape = list(first.shape)
+    rank, dtype = len(shape), first.dtype
     if not -rank <= dim < rank:
         return NotImplemented
     dim %= rank
     total = 0
     for tensor in tensors:
         other = list(tensor.shape)
+        if other == [0]:
+            continue  # torch lets these pass, as empty caches
         if len(other) != rank or tensor.dtype is not dtype:
             return NotImplemented
         total += other[dim]
@@ -150,9 +153,62 @@ def _getitem(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, An
     parts = index if isinstance(index, tuple) else (index,)
     for part in parts:
         if not (part is None or part is Ellipsis or isinstance(part, slice) or type(part) is int):
-            return NotImplemented
+            return _look_up(driver, x, index)
+    if isinstance(x, nn.Parameter) and not driver.real:
+        x = driver.to_meta(x)
     out = func(x, index)
     driver.tracer.alias(out, x)
+    return out
+
+
+def _look_up(driver: Any, x: Tensor, index: Any) -> Any:
+    """Rows by a tensor of numbers; any other advanced index is torch's."""
+    if not isinstance(index, Tensor) or index.dtype not in (torch.int64, torch.int32):
+        return NotImplemented
+    if not driver.live(x, index) or not x.dim():
+        return NotImplemented
+    shape = (*index.shape, *x.shape[1:])
+    return driver.tracer.emit(
+        KINDS["move"], "index", (x, index), shape, fields={"extra_elements": 0}
+    )
+
+
+@rule(torch.roll, Tensor.roll, torch.flip, Tensor.flip)
+def _permuted(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    x = args[0] if args else kwargs["input"]
+    if not driver.live(x):
+        return NotImplemented
+    return driver.tracer.emit(KINDS["move"], func.__name__, (x,), tuple(x.shape))
+
+
+@rule(torch.gather, Tensor.gather)
+def _gather(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if kwargs or len(args) != 3 or not isinstance(args[2], Tensor):
+        return NotImplemented
+    x, _, index = args
+    if not driver.live(x, index) or x.dim() != index.dim():
+        return NotImplemented
+    return driver.tracer.emit(
+        KINDS["move"], "gather", (x, index), tuple(index.shape), fields={"extra_elements": 0}
+    )
+
+
+_FACTORIES = (
+    *existing(torch, "zeros ones full arange empty linspace eye tensor"),
+    *existing(torch, "zeros_like ones_like full_like empty_like"),
+    *existing(Tensor, "new_zeros new_ones new_full new_empty new_tensor"),
+)
+
+
+@rule(*_FACTORIES)
+def _factory(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What depends on shapes only is a constant: small ones keep their values."""
+    if driver.real:
+        return NotImplemented
+    out = func(*args, **kwargs)
+    if out.is_meta and out.numel() <= driver.constant_elements:
+        out = func(*args, **{**kwargs, "device": "cpu"})
+    driver.tracer.emit(KINDS["move"], func.__name__, (), tuple(out.shape), out.dtype, into=out)
     return out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from bopscount.tracing.fields import (
     three,
     weight_fields,
 )
-from bopscount.tracing.functions.registry import Rule, rule
+from bopscount.tracing.functions.registry import Rule, existing, rule
 
 
 @rule(F.linear)
@@ -57,6 +58,94 @@ def _matmul(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any
         KINDS["matmul"], "matmul", (left, right), (*batch, a[-2], b[-1]),
         fields=matmul_fields(left, right),
     )  # fmt: skip
+
+
+@rule(torch.addmm, Tensor.addmm, torch.baddbmm, Tensor.baddbmm)
+def _addmm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if len(args) != 3 or kwargs.keys() - {"alpha", "beta"}:
+        return NotImplemented
+    bias, left, right = args
+    a, b = tuple(left.shape), tuple(right.shape)
+    rank = 2 if func.__name__ == "addmm" else 3
+    if not driver.live(left, right, bias) or not len(a) == len(b) == rank:
+        return NotImplemented
+    shape = (*a[:-1], b[-1])
+    if a[:-2] != b[:-2] or a[-1] != b[-2] or not left.dtype is right.dtype is bias.dtype:
+        return NotImplemented
+    if broadcast(tuple(bias.shape), shape) != shape:
+        return NotImplemented
+    return driver.tracer.emit(
+        KINDS["matmul"],
+        func.__name__,
+        (left, right, bias),
+        shape,
+        fields=matmul_fields(left, right, bias),
+    )
+
+
+@rule(*existing(torch, "_grouped_mm"), *existing(F, "grouped_mm"))
+def _grouped_mm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Rows sorted by expert: every row meets one expert's matrix."""
+    given = {**dict(zip(("left", "right", "offs"), args, strict=False)), **kwargs}
+    left = given.get("left", given.get("self", given.get("mat_a")))
+    right = given.get("right", given.get("mat2", given.get("mat_b")))
+    offsets = given.get("offs")
+    if driver.real or left is None or right is None or offsets is None:
+        return NotImplemented
+    a, b = tuple(left.shape), tuple(right.shape)
+    if len(a) != 2 or len(b) != 3 or a[1] != b[1] or left.dtype is not right.dtype:
+        return NotImplemented
+    fields = {
+        **weight_fields(right),
+        "batch": a[0],
+        "in_channels": a[1],
+        "in_positions": 1,
+        "out_channels": b[2],
+        "out_positions": 1,
+        "extra_elements": 0,
+    }
+    return driver.tracer.emit(
+        KINDS["matmul"], "grouped_mm", (left, right), (a[0], b[2]), fields=fields
+    )
+
+
+@rule(torch.einsum)
+def _einsum(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Two operands, a letter a dimension: a batched product over the letters they share."""
+    operands = args[1] if len(args) == 2 and isinstance(args[1], (tuple, list)) else args[1:]
+    equation = args[0]
+    if kwargs or not isinstance(equation, str) or len(operands) != 2:
+        return NotImplemented
+    terms, arrow, out = equation.replace(" ", "").partition("->")
+    left, comma, right = terms.partition(",")
+    letters = (left, right, out)
+    if not arrow or not comma or any(len(set(term)) != len(term) for term in letters):
+        return NotImplemented
+    if not all(term.isalpha() or not term for term in letters):
+        return NotImplemented
+    a, b = operands
+    if len(left) != a.dim() or len(right) != b.dim() or a.dtype is not b.dtype:
+        return NotImplemented
+    size: dict[str, int] = {}
+    for letter, length in (*zip(left, a.shape, strict=True), *zip(right, b.shape, strict=True)):
+        if size.setdefault(letter, length) != length:
+            return NotImplemented
+    shared = set(left) & set(right)
+    summed = shared - set(out)
+    if not driver.live(a, b) or not summed or set(out) != (set(left) | set(right)) - summed:
+        return NotImplemented
+    fields = {
+        **weight_fields(b),
+        "batch": prod(size[letter] for letter in shared - summed),
+        "in_channels": prod(size[letter] for letter in summed),
+        "in_positions": prod(size[letter] for letter in set(left) - shared),
+        "out_channels": prod(size[letter] for letter in set(right) - shared),
+        "out_positions": prod(size[letter] for letter in set(left) - shared),
+        "extra_elements": 0,
+    }
+    return driver.tracer.emit(
+        KINDS["matmul"], "einsum", (a, b), tuple(size[letter] for letter in out), fields=fields
+    )
 
 
 @rule(F.scaled_dot_product_attention)

@@ -10,7 +10,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
 from bopscount._core import KINDS
 from bopscount.tracing.fields import softmax_fields, weight_fields
-from bopscount.tracing.functions.registry import Rule, rule
+from bopscount.tracing.functions.registry import Rule, existing, rule
 
 
 def _reduced_shape(shape: tuple[int, ...], dim: Any, keepdim: bool) -> tuple[int, ...] | None:
@@ -93,6 +93,31 @@ def _layer_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str,
     return driver.tracer.emit(
         KINDS["layer_norm"], "layer_norm", (x,), shape, channel_axis=-1, fields=fields
     )
+
+
+@rule(*existing(F, "rms_norm"))
+def _rms_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    given = {**dict(zip(("input", "normalized_shape", "weight"), args, strict=False)), **kwargs}
+    x, normalized, weight = given["input"], tuple(given["normalized_shape"]), given.get("weight")
+    shape = tuple(x.shape)
+    if not driver.live(x) or not x.dtype.is_floating_point or not normalized:
+        return NotImplemented
+    if shape[-len(normalized) :] != normalized:
+        return NotImplemented
+    if weight is not None and (weight.dtype is not x.dtype or tuple(weight.shape) != normalized):
+        return NotImplemented
+    fields = {} if weight is None else weight_fields(weight)
+    return driver.tracer.emit(
+        KINDS["rms_norm"], "rms_norm", (x,), shape, channel_axis=-1, fields=fields
+    )
+
+
+@rule(F.normalize)
+def _normalize(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    x = args[0] if args else kwargs["input"]
+    if kwargs.get("out") is not None or not driver.live(x) or not x.dtype.is_floating_point:
+        return NotImplemented
+    return driver.tracer.emit(KINDS["normalize"], "normalize", (x,), tuple(x.shape))
 
 
 @rule(F.batch_norm, torch.batch_norm)

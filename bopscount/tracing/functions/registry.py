@@ -42,6 +42,7 @@ FREE: frozenset[Any] = frozenset(
         "__format__ untyped_storage storage is_coalesced is_conj is_neg requires_grad_ "
         "register_hook is_distributed __dlpack_device__ sparse_dim dense_dim _is_view",
     )
+    + [torch._assert, torch.device, torch._C._set_grad_enabled, torch.is_grad_enabled]
     + existing(
         torch,
         "is_tensor is_floating_point is_complex numel is_nonzero_ is_same_size is_inference "
