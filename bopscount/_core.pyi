@@ -59,6 +59,8 @@ class Tracer:
         """Makes this the tracer of the calling thread."""
     def deactivate(self) -> None:
         """Gives the place back to the tracer before it."""
+    def release(self) -> None:
+        """Lets go of the callbacks, tensors and errors of a trace that is over."""
     @property
     def node(self) -> int:
         """Index of the module that runs now."""

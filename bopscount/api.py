@@ -8,13 +8,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from bopscount.counting import check_granularity, count
+from bopscount.counting import check_granularity, count, uncounted_ops
+from bopscount.errors import TraceError
 from bopscount.layer_table import LayerTable, check_rules
 from bopscount.report import Report
 from bopscount.timing import time_leaves
 from bopscount.totals import Totals
 from bopscount.tracing import check_run, record
-from bopscount.tracing.inputs import forward_call
+from bopscount.tracing.driver import Driver
+from bopscount.tracing.inputs import ForwardCall, forward_call
 from bopscount.tracing.model import module_of, on_meta
 from bopscount.tracing.table import build_table
 
@@ -28,6 +30,7 @@ def trace(
     dtype: torch.dtype | None = None,
     training: bool = False,
     run: str = "auto",
+    strict: bool = False,
 ) -> LayerTable:
     """Records what one forward pass executes; count it as often as you like.
 
@@ -43,6 +46,7 @@ def trace(
         training: Keep the `training` flags; by default the trace is in eval mode.
         run: "auto" runs the model's arithmetic only where its values decide what it does
             next; "never" raises then.
+        strict: Raise where an op has no rule, instead of reporting a lower bound.
 
     Raises:
         InputError: For an argument that cannot be used.
@@ -51,8 +55,7 @@ def trace(
     check_run(run)
     module = module_of(model)
     call = forward_call(module, input_size, inputs, batch_size, dtype)
-    driver = record(module, call, run=run, training=training)
-    return build_table(driver.tracer, batch_size=call.batch_size, ran_model=driver.real)
+    return _table(record(module, call, run=run, training=training), call, strict)
 
 
 def scan(
@@ -65,6 +68,7 @@ def scan(
     rules: str = "torchstat",
     training: bool = False,
     run: str = "auto",
+    strict: bool = False,
 ) -> Totals:
     """The totals and nothing else: the call for a search loop.
 
@@ -76,12 +80,13 @@ def scan(
     check_run(run)
     module = module_of(model)
     call = forward_call(module, input_size, inputs, batch_size, dtype)
-    tracer = record(module, call, run=run, training=training).tracer
-    try:
-        return Totals(*tracer.totals(rules))
-    except OverflowError:
-        # Again by the table, which knows the layer's path.
-        return build_table(tracer).totals(rules)
+    driver = record(module, call, run=run, training=training)
+    if not strict:
+        try:
+            return Totals(*driver.tracer.totals(rules))
+        except OverflowError:
+            pass  # again by the table, which knows the layer's path
+    return _table(driver, call, strict).totals(rules)
 
 
 def stat(
@@ -96,6 +101,7 @@ def stat(
     timing: bool = True,
     training: bool = False,
     run: str = "auto",
+    strict: bool = False,
 ) -> Report:
     """Prints the layer table of a model and returns it.
 
@@ -112,6 +118,7 @@ def stat(
             where parameters or inputs are on the meta device.
         training: Keep the `training` flags while recording; timing is in eval mode.
         run: "auto" or "never"; see `trace`. Timing runs the model in any case.
+        strict: Raise where an op has no rule; see `trace`.
 
     Raises:
         InputError: For an argument that cannot be used.
@@ -119,7 +126,7 @@ def stat(
     """
     report = build_report(
         model, input_size, query_granularity, inputs=inputs, batch_size=batch_size, dtype=dtype,
-        rules=rules, timing=timing, training=training, run=run,
+        rules=rules, timing=timing, training=training, run=run, strict=strict,
     )  # fmt: skip
     print(report)  # noqa: T201 - the table is what stat is for
     return report
@@ -137,6 +144,7 @@ def build_report(
     timing: bool = True,
     training: bool = False,
     run: str = "auto",
+    strict: bool = False,
 ) -> Report:
     """What `stat` prints, unprinted; same arguments."""
     check_rules(rules)
@@ -144,9 +152,31 @@ def build_report(
     check_run(run)
     module = module_of(model)
     call = forward_call(module, input_size, inputs, batch_size, dtype)
-    driver = record(module, call, run=run, training=training)
-    table = build_table(driver.tracer, batch_size=call.batch_size, ran_model=driver.real)
+    table = _table(record(module, call, run=run, training=training), call, strict)
     durations = None
     if timing and not (on_meta(module) or call.is_on_meta):
         durations = time_leaves(module, table.nodes, call.with_values())
     return count(table, rules=rules, query_granularity=query_granularity, durations=durations)
+
+
+_RAN_MODEL = "What this model does depends on values, so it was run once to be recorded."
+
+
+def _table(driver: Driver, call: ForwardCall, strict: bool) -> LayerTable:
+    """The table of a finished trace; under `strict` only if every op has a rule."""
+    table = build_table(
+        driver.tracer,
+        batch_size=call.batch_size,
+        ran_model=driver.real,
+        notes=[_RAN_MODEL] if driver.real else [],
+    )
+    if strict:
+        missing = uncounted_ops(table)
+        if missing:
+            op = missing[0]
+            raise TraceError(
+                f"{op.op} in {op.module_path or 'the model'} has no rule "
+                f"(of {len(missing)} such ops); strict=False reports a lower bound",
+                op.module_path,
+            )
+    return table

@@ -75,7 +75,7 @@ def count(
             for kind in np.unique(kinds)
             if kind not in _NO_COST or any(by_kind[kind])
         },
-        uncounted=_uncounted(table, kinds),
+        uncounted=uncounted_ops(table),
         left_out=dict(left_out),
         ran_model=table.ran_model,
         notes=list(table.notes),
@@ -151,7 +151,9 @@ def _rows(
     return rows
 
 
-def _uncounted(table: LayerTable, kinds: Any) -> list[Uncounted]:
+def uncounted_ops(table: LayerTable) -> list[Uncounted]:
+    """Ops without a rule, by op and module."""
+    kinds = table.records["kind"]
     found: Counter[tuple[str, str]] = Counter()
     for index in np.flatnonzero(kinds == _UNCOUNTED):
         owner = table.owners[table.records["owner"][index]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
@@ -91,6 +92,11 @@ LEAF_BASES = (
 """Subclasses of these are leaves whatever they contain."""
 
 
+def scripted_rule(driver: Any, module: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
+    """TorchScript calls no Python; the dispatcher sees its ops, all in one row."""
+    return driver.fall_back(module.forward, args, kwargs)
+
+
 def classify(cls: type[nn.Module]) -> tuple[bool, Any, bool]:
     """Whether a class is a leaf whatever it contains, its rule, whether it is registered."""
     if issubclass(cls, LazyModuleMixin) and cls.cls_to_become is not None:
@@ -100,6 +106,8 @@ def classify(cls: type[nn.Module]) -> tuple[bool, Any, bool]:
         )
     if registry.rule_for_class(cls) is not None:
         return True, None, True
+    if issubclass(cls, torch.jit.ScriptModule):
+        return True, scripted_rule, False
     rule = LEAF_RULES.get(cls)
     if rule is not None:
         return True, rule, False

@@ -34,6 +34,13 @@ TRACING = RLock()
 CONSTANT_ELEMENTS = 2**16
 """Tensors up to this size that depend on neither input nor parameters (positions, masks,
 buffers, token ids that the caller gave) keep their values, so that a model may ask."""
+_FREE, _VIEW = "free", "view"
+# One look-up a call.
+_ANSWERS: dict[Any, Any] = {
+    **RULES,
+    **dict.fromkeys(VIEWS, _VIEW),
+    **dict.fromkeys(FREE, _FREE),
+}
 _REGULAR = (Tensor, nn.Parameter)
 
 
@@ -82,6 +89,7 @@ class Driver:
     def run(self, call: ForwardCall, training: bool = False) -> None:
         """Records one forward; the model is left as it was."""
         with TRACING, untouched(self.model, training=training), ExitStack() as stack:
+            stack.callback(self.tracer.release)
             stack.callback(self.guard.restore)
             self._stand_in(stack)
             args, kwargs = call.args, call.kwargs
@@ -127,40 +135,40 @@ class Driver:
 
     def function(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The output of a torch function, recorded."""
-        if func in FREE:
+        rule = _ANSWERS.get(func)
+        if rule is _FREE:
             return func(*args, **kwargs)
-        if func in VIEWS:
-            base = args[0] if args else next(tensors_of(kwargs))
-            if isinstance(base, nn.Parameter) and args and not self.real:
-                base = self.to_meta(base)
-                args = (base, *args[1:])
-            out = func(*args, **kwargs)
-            if isinstance(out, Tensor):
-                self.tracer.alias(out, base)
-            elif isinstance(out, (tuple, list)):
-                for part in out:
-                    self.tracer.alias(part, base)
-            return out
-        rule = RULES.get(func)
+        if rule is _VIEW:
+            return self._view(func, args, kwargs)
         if rule is not None and torch._C._functorch.peek_interpreter_stack() is None:
             out = rule(self, func, args, kwargs)
             if out is not NotImplemented:
                 return self._run_for_real(func, args, kwargs, out) if self.real else out
         return self.fall_back(func, args, kwargs)
 
+    def _view(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        base = args[0] if args else next(tensors_of(kwargs))
+        if isinstance(base, nn.Parameter) and args and not self.real:
+            base = self.to_meta(base)
+            args = (base, *args[1:])
+        out = func(*args, **kwargs)
+        if isinstance(out, Tensor):
+            self.tracer.alias(out, base)
+        elif isinstance(out, (tuple, list)):
+            for part in out:
+                self.tracer.alias(part, base)
+        return out
+
     def live(self, *tensors: Tensor) -> bool:
         """Whether a rule may answer: not for constants, whose values may be asked for."""
         if self.real:
             return True
-        return any(self._is_live(tensor) for tensor in tensors)
-
-    def _is_live(self, tensor: Tensor) -> bool:
-        """Whether a tensor depends on the input or on a parameter."""
-        return (
-            tensor.is_meta
-            or isinstance(tensor, nn.Parameter)
-            or (bool(self._tainted) and storage_key(tensor) in self._tainted)
-        )
+        for tensor in tensors:
+            # What depends on the input, or is a parameter.
+            if tensor.is_meta or isinstance(tensor, nn.Parameter):
+                return True
+        tainted = self._tainted
+        return bool(tainted) and any(storage_key(tensor) in tainted for tensor in tensors)
 
     def _run_for_real(self, func: Any, args: Any, kwargs: Any, recorded: Any) -> Any:
         out = func(*args, **kwargs)

@@ -53,7 +53,8 @@ def _built(builder: Any) -> nn.Module:
 def _unwrapped(model: nn.Module) -> nn.Module:
     """The module inside torch.compile's and the data-parallel wrappers."""
     while True:
-        inner = model.__dict__.get("_modules", {}).get("_orig_mod")
+        modules = model.__dict__.get("_modules")
+        inner = modules.get("_orig_mod") if isinstance(modules, dict) else None
         if inner is None and isinstance(
             model, (nn.DataParallel, nn.parallel.DistributedDataParallel)
         ):

@@ -64,10 +64,22 @@ Tracer::Tracer(py::object classify, py::object rewrite, bool real)
 }
 
 Tracer::~Tracer() {
-  for (PyObject *tensor : kept_) Py_DECREF(tensor);
+  release();
   for (PyObject *op : ops_) Py_DECREF(op);
-  for (auto &[key, tensor] : templates_) Py_DECREF(tensor);
   for (Node &node : nodes_) Py_DECREF(node.module);
+}
+
+void Tracer::release() {
+  for (PyObject *tensor : kept_) Py_DECREF(tensor);
+  for (auto &[key, tensor] : templates_) Py_DECREF(tensor);
+  kept_.clear();
+  templates_.clear();
+  slots_.clear();
+  for (Node &node : nodes_) node.python_rule = nullptr;
+  classes_.clear();
+  classify_ = Ref();
+  rewrite_ = Ref();
+  failed_error_ = Ref();
 }
 
 std::size_t Tracer::TemplateHash::operator()(const Template &key) const {
@@ -544,20 +556,31 @@ void Tracer::count_params() {
   if (params_counted_) return;
   params_counted_ = true;
   std::unordered_map<PyObject *, bool> seen;
+  const auto add_parameter = [&](Node &node, PyObject *parameter) {
+    if (!seen.emplace(parameter, true).second) return;
+    const Ref count = checked(PyObject_CallMethodNoArgs(parameter, names().numel));
+    std::int64_t elements = 0;
+    to_int(count.get(), elements);
+    node.params += elements;
+  };
   const auto add = [&](Node &node, PyObject *module_dict) {
     PyObject *parameters = item(module_dict, names().parameters);
     if (parameters == nullptr || !PyDict_Check(parameters)) return;
     PyObject *key, *parameter;
     Py_ssize_t position = 0;
-    while (PyDict_Next(parameters, &position, &key, &parameter)) {
-      if (parameter == Py_None || !seen.emplace(parameter, true).second) continue;
-      const Ref count = checked(PyObject_CallMethodNoArgs(parameter, names().numel));
-      std::int64_t elements = 0;
-      to_int(count.get(), elements);
-      node.params += elements;
-    }
+    while (PyDict_Next(parameters, &position, &key, &parameter))
+      if (parameter != Py_None) add_parameter(node, parameter);
   };
   for (Node &node : nodes_) {
+    PyObject *own = item(node.dict, names().parameters);
+    if (own == nullptr || !PyDict_Check(own)) {
+      // TorchScript keeps its parameters elsewhere.
+      const auto module = py::reinterpret_borrow<py::object>(node.module);
+      if (py::hasattr(module, "parameters"))
+        for (const py::handle parameter : py::list(module.attr("parameters")()))
+          add_parameter(node, parameter.ptr());
+      continue;
+    }
     add(node, node.dict);
     if (!node.leaf) continue;
     // What a leaf contains is not listed; its parameters are the leaf's.
@@ -789,6 +812,7 @@ void register_tracer(py::module_ &module) {
       .def("classes", &Tracer::classes)
       .def("activate", &Tracer::activate)
       .def("deactivate", &Tracer::deactivate)
+      .def("release", &Tracer::release)
       .def_property_readonly("node", &Tracer::node)
       .def("__len__", &Tracer::n_records)
       .def("emit", &Tracer::emit, py::arg("kind"), py::arg("op"), py::arg("operands"),

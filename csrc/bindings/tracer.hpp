@@ -85,6 +85,10 @@ public:
   /// The slot's producer record of a tensor, -1 for an input or constant.
   std::int32_t producer_of(const py::object &tensor) const;
 
+  /// Lets go of the callbacks, tensors and errors of a trace that is over; what was
+  /// recorded stays. Python's collector cannot see the cycle through the callbacks.
+  void release();
+
   /// Exact totals so far, parameters included.
   py::tuple totals(const std::string &rules);
   /// Everything, as data for a LayerTable.

@@ -1,0 +1,172 @@
+"""Every transformers model type that its default config builds, against FlopCounterMode."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from corpus.comparing import Count, Library, Outcome, message, ours, outcome_of, reference, to_meta
+from corpus.transformer_inputs import ALWAYS_REAL, Builder
+
+transformers = pytest.importorskip("transformers")
+
+SMALL = 120_000_000
+"""Parameters up to which a model is also built and run for real, if nothing else counts it."""
+
+
+def names() -> list[str]:
+    return sorted(_classes())
+
+
+def _classes() -> dict[str, tuple[type, Any]]:
+    """Config class and names of the model classes, by model type."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+    from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
+
+    return {
+        name: (CONFIG_MAPPING, classes)
+        for name, classes in MODEL_MAPPING_NAMES.items()
+        if name in CONFIG_MAPPING
+    }
+
+
+def build(name: str) -> tuple[nn.Module, Any]:
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+    from transformers.models.auto.modeling_auto import MODEL_MAPPING
+
+    transformers.logging.set_verbosity_error()
+    config_class = CONFIG_MAPPING[name]
+    model_class = MODEL_MAPPING[config_class]
+    if isinstance(model_class, (list, tuple)):
+        model_class = model_class[0]
+    config = config_class()
+    return model_class(config).eval().requires_grad_(False), config
+
+
+def on_meta(inputs: dict[str, Any]) -> dict[str, Any]:
+    """The call with everything on meta but the sizes, which forward reads."""
+    return {
+        name: value if name in ALWAYS_REAL else to_meta(value) for name, value in inputs.items()
+    }
+
+
+def described(inputs: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {tuple(getattr(v, 'shape', ()))}" for name, v in inputs.items())
+
+
+def calls(model: nn.Module, config: Any) -> Iterator[dict[str, Any]]:
+    candidates = Builder(model, config).candidates()
+    while True:
+        try:
+            yield next(candidates)
+        except StopIteration:
+            return
+        except Exception:  # noqa: BLE001
+            return  # a config that lacks what its kin have
+
+
+def count_ours(model: nn.Module, inputs: dict[str, Any]) -> tuple[Count, str]:
+    """On meta; else with the integers given real, for models that ask for their values."""
+    mine = ours(model, on_meta(inputs))
+    if mine.macs is not None:
+        return mine, "on meta"
+    with_values = ours(model, inputs)
+    return (mine, "") if with_values.macs is None else (with_values, "real integers")
+
+
+def count_theirs(model: nn.Module, inputs: dict[str, Any], mine: Count) -> tuple[Count, Count, str]:
+    """FlopCounterMode's count, ours of the same variant of the model, and the variant.
+
+    Eager attention asks no mask for its values; grouped matrix products want bfloat16.
+    """
+    theirs = reference(model, on_meta(inputs))
+    if theirs.macs is not None:
+        return theirs, mine, ""
+    first = theirs
+    for variant in ("bfloat16", "eager attention"):
+        try:
+            if variant == "bfloat16":
+                if "BFloat16" not in first.error:
+                    continue
+                model.to(torch.bfloat16)
+                inputs = {
+                    name: value.to(torch.bfloat16) if value.is_floating_point() else value
+                    for name, value in inputs.items()
+                }
+            else:
+                model.set_attn_implementation("eager")
+        except Exception:  # noqa: BLE001
+            continue
+        theirs = reference(model, on_meta(inputs))
+        if theirs.macs is not None:
+            if mine.macs not in (None, theirs.macs):
+                mine = count_ours(model, inputs)[0]
+            return theirs, mine, variant
+    return first, mine, ""
+
+
+def compare(name: str) -> Outcome:
+    gc.collect()
+    try:
+        with torch.device("meta"):
+            model, config = build(name)
+    except Exception as error:  # noqa: BLE001
+        return Outcome("not_built", our_error=message(error))
+    first = None
+    for inputs in calls(model, config):
+        mine, how = count_ours(model, inputs)
+        theirs = reference(model, on_meta(inputs))
+        if mine.macs is None and theirs.macs is None:
+            first = first or (inputs, mine, theirs)
+            continue
+        if theirs.macs is None:
+            theirs, mine, variant = count_theirs(model, inputs, mine)
+        else:
+            variant = ""
+        described_inputs = f"{described(inputs)}; {how}" if how else described(inputs)
+        return outcome_of(model, mine, theirs, inputs=described_inputs, reference_how=variant)
+    return by_running(name, model, first)
+
+
+def by_running(name: str, model: nn.Module, first: Any) -> Outcome:
+    """Models that look at values: both run them, if they are small."""
+    if first is None:
+        return Outcome("neither", our_error="no inputs known", reference_error="no inputs known")
+    inputs, mine, theirs = first
+    theirs, mine, variant = count_theirs(model, inputs, mine)
+    if theirs.macs is not None:
+        return outcome_of(
+            model, mine, theirs, inputs=described(inputs), reference_how=variant
+        )
+    if sum(p.numel() for p in model.parameters()) <= SMALL:
+        try:
+            torch.manual_seed(0)
+            real, config = build(name)
+        except Exception as error:  # noqa: BLE001
+            return Outcome("neither", our_error=message(error))
+        for candidate in calls(real, config):
+            values = {
+                key: torch.rand(value.shape) if value.is_meta else value
+                for key, value in candidate.items()
+            }
+            run = ours(real, values, run="auto")
+            if run.macs is not None:
+                return outcome_of(
+                    real, run, Count(error=theirs.error), inputs=f"{described(values)}; run"
+                )
+    return outcome_of(model, mine, theirs, inputs=described(inputs))
+
+
+LIBRARY = Library("transformers", names, compare, lambda: transformers.__version__)
+
+
+@pytest.mark.corpus
+@pytest.mark.filterwarnings("ignore")
+def test_counts_what_flop_counter_mode_counts(model_name):
+    if LIBRARY.check(model_name).outcome in ("neither", "not_built"):
+        pytest.skip(LIBRARY.outcomes[model_name].our_error)

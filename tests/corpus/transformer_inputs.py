@@ -1,0 +1,349 @@
+"""Inputs for transformers models, guessed from the config and forward's signature."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+N_TOKENS, N_DECODER_TOKENS, N_FRAMES, N_SAMPLES = 32, 16, 256, 16_000
+SUB_CONFIGS = (
+    "text_config", "vision_config", "audio_config", "encoder", "decoder", "thinker_config",
+    "encoder_config", "decoder_config", "backbone_config", "speech_encoder_config",
+    "qformer_config", "llm_config", "language_config", "acoustic_tokenizer_config",
+)  # fmt: skip
+ALWAYS_REAL = (
+    "grid_thw", "image_grid_thw", "video_grid_thw", "image_grid_hw", "spatial_shapes",
+    "image_sizes", "target_sizes", "merge_sizes", "image_grids", "image_num_crops",
+    "audio_feature_lengths", "num_local_patches", "chunk_sample_lengths",
+)  # fmt: skip
+"""Sizes: forward reads them as numbers whatever the device."""
+
+
+def find(config: Any, *names: str, default: Any = None) -> Any:
+    """The first of the names that the config, else one of its sub-configs, has."""
+    configs = [config, *(getattr(config, name, None) for name in SUB_CONFIGS)]
+    for candidate in configs:
+        for name in names:
+            value = candidate.get(name) if isinstance(candidate, dict) else None
+            value = getattr(candidate, name, value) if candidate is not None else None
+            if value is not None:
+                return value
+    return default
+
+
+def image_size(config: Any) -> tuple[int, int]:
+    size = find(config, "image_size", "img_size", "input_size", default=224)
+    if isinstance(size, dict):
+        size = (size["height"], size["width"])
+    if isinstance(size, (list, tuple)):
+        return (int(size[-2]), int(size[-1])) if len(size) > 1 else (int(size[0]),) * 2
+    return int(size), int(size)
+
+
+def mel_bins(config: Any) -> int:
+    per_channel = find(config, "input_feat_per_channel")
+    if per_channel and not find(config, "num_mel_bins"):
+        return int(per_channel * (find(config, "input_channels") or 1))
+    names = (
+        "num_mel_bins", "n_mels", "feature_size", "feature_projection_input_dim", "mel_bins",
+        "n_mel_channels", "input_feat_size", "input_dim",
+    )  # fmt: skip
+    return int(find(config, *names, default=80))
+
+
+class Builder:
+    """Tensors for one model, floats on meta, integers real; `meta_call` moves the latter."""
+
+    def __init__(self, model: nn.Module, config: Any) -> None:
+        self.config = config
+        self.type = config.model_type
+        self.vision = getattr(config, "vision_config", None) or config
+        self.audio = getattr(config, "audio_config", None) or config
+        self.text = getattr(config, "text_config", None) or config
+        self.main = getattr(model, "main_input_name", None) or "input_ids"
+        parameters = inspect.signature(model.forward).parameters.values()
+        self.names = [p.name for p in parameters]
+        plain = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        self.required = [p.name for p in parameters if p.default is p.empty and p.kind in plain]
+
+    def ids(self, length: int = N_TOKENS, lead: tuple[int, ...] = (1,)) -> Tensor:
+        vocabulary = find(self.text, "vocab_size", default=1000)
+        usable = max(1, min(vocabulary, 1000) - 10) if isinstance(vocabulary, int) else 900
+        ids = 5 + torch.arange(length) % usable
+        return ids.clamp(max=max(1, usable + 4)).expand(*lead, length).contiguous()
+
+    def image(self, *lead: int) -> Tensor:
+        channels = find(self.vision, "num_channels", "in_channels", "in_chans", default=3)
+        channels = channels if isinstance(channels, int) else 3
+        return floats(*(lead or (1,)), channels, *image_size(self.vision))
+
+    def video(self) -> Tensor:
+        frames = find(self.vision, "num_frames", "frames_per_clip", "tubelet_size", default=8)
+        frames = frames[0] if isinstance(frames, (list, tuple)) else frames
+        return self.image(1, int(frames))
+
+    def patches(self) -> tuple[int, int]:
+        """How wide a flattened patch is, how many merge into one token (per side)."""
+        patch = find(self.vision, "patch_size", default=14)
+        patch = patch[-1] if isinstance(patch, (list, tuple)) else patch
+        time = find(self.vision, "temporal_patch_size", default=1) or 1
+        channels = find(self.vision, "in_channels", "in_chans", "num_channels", default=3)
+        merge = find(self.vision, "spatial_merge_size", default=2)
+        return int(channels * time * patch**2), int(merge)
+
+    def value(self, name: str) -> Any:
+        """What goes in for a parameter of forward; None if nobody knows."""
+        config = self.config
+        width, merge = self.patches()
+        side = 8 * max(1, merge)
+        makers: dict[str, Callable[[], Any]] = {
+            "input_ids": self.ids,
+            "decoder_input_ids": lambda: self.ids(N_DECODER_TOKENS),
+            "attention_mask": lambda: ones(1, N_TOKENS),
+            "pixel_values": self.image,
+            "pixel_values_videos": self.video,
+            "input_values": lambda: floats(1, N_SAMPLES),
+            "input_features": lambda: floats(1, N_FRAMES, mel_bins(self.audio)),
+            "input_features_mask": lambda: ones(1, N_FRAMES).bool(),
+            "bbox": lambda: torch.arange(4).mul(8).expand(1, N_TOKENS, 4).contiguous(),
+            "hidden_states": lambda: floats(side * side, width),
+            "grid_thw": lambda: torch.tensor([[1, side, side]]),
+            "merge_sizes": lambda: torch.tensor([1]),
+            "past_values": self.past_values,
+            "qformer_input_ids": self.ids,
+            "query_embeds": lambda: floats(1, 32, config.hidden_size),
+            "latents": lambda: floats(1, 64, config.hidden_size),
+            "input": self.image,
+            "token_type_ids": lambda: torch.zeros(1, N_TOKENS, dtype=torch.int64),
+        }
+        maker = makers.get(name)
+        return None if maker is None else maker()
+
+    def past_values(self) -> Tensor:
+        length = find(self.config, "context_length", default=64)
+        lags = getattr(self.config, "lags_sequence", None)
+        if lags:
+            return floats(1, length + max(lags))
+        channels = find(self.config, "num_input_channels", default=1)
+        return floats(1, length, channels)
+
+    def default(self) -> dict[str, Any]:
+        """Main and required inputs."""
+        main = self.main if isinstance(self.main, (list, tuple)) else [self.main]
+        wanted = dict.fromkeys([*main, *self.required])
+        if getattr(self.config, "is_encoder_decoder", False) and "decoder_input_ids" in self.names:
+            wanted["decoder_input_ids"] = None
+        if "bbox" in self.names:
+            wanted["bbox"] = None
+        made = {name: self.value(name) for name in wanted if name in self.names}
+        return {name: value for name, value in made.items() if value is not None}
+
+    def candidates(self) -> Iterator[dict[str, Any]]:
+        """Ways to call forward, the fullest first."""
+        special = SPECIAL.get(self.type)
+        if special is not None:
+            yield special(self)
+        base = self.default()
+        yield from self._multimodal(base)
+        yield base
+        yield from self._other_shapes(base)
+        if "attention_mask" in self.names and "input_ids" in base:
+            yield {**base, "attention_mask": ones(*base["input_ids"].shape[:2])}
+
+    def _multimodal(self, base: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        has_text = "input_ids" in self.names
+        if not has_text:
+            return
+        text = {**base, "input_ids": self.ids()}
+        yield from self._with_placeholders(text)
+        for name in ("pixel_values", "input_features", "input_values"):
+            if name not in self.names or name in base:
+                continue
+            for value in self._shapes(name):
+                yield {**text, name: value}
+        if self.main != "input_ids" and "input_ids" not in base:
+            yield text
+
+    def _with_placeholders(self, text: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Text with as many image tokens as the image becomes."""
+        token = find(self.config, "image_token_id", "image_token_index", "boi_token_id")
+        if "pixel_values" not in self.names or not isinstance(token, int):
+            return
+        if "image_grid_thw" in self.names:
+            width, merge = self.patches()
+            side = 8 * max(1, merge)
+            tokens = (side // max(1, merge)) ** 2
+            call = {
+                **text,
+                "input_ids": self.around(token, tokens),
+                "pixel_values": floats(side * side, width),
+                "image_grid_thw": torch.tensor([[1, side, side]]),
+            }
+            if "mm_token_type_ids" in self.names:
+                call["mm_token_type_ids"] = (call["input_ids"] == token).long()
+            yield call
+            return
+        counts = [find(self.config, "image_seq_length", "mm_tokens_per_image", "image_seq_len")]
+        patch = find(self.vision, "patch_size")
+        if isinstance(patch, int):
+            height, width = image_size(self.vision)
+            n_patches = (height // patch) * (width // patch)
+            ratio = find(self.config, "downsample_ratio", default=0.5)
+            ratio = ratio if isinstance(ratio, (int, float)) and 0 < ratio <= 1 else 0.5
+            counts += [n_patches, int(n_patches * ratio**2)]
+        for tokens in dict.fromkeys(n for n in counts if isinstance(n, int) and 0 < n < 5000):
+            yield {**text, "input_ids": self.around(token, tokens), "pixel_values": self.image()}
+
+    def around(self, token: int, number: int) -> Tensor:
+        """Text with `number` placeholder tokens in its middle."""
+        words = self.ids(8)[0]
+        return torch.cat([words, torch.full((number,), token), words])[None]
+
+    def _shapes(self, name: str) -> Iterator[Tensor]:
+        mel = mel_bins(self.audio)
+        if name == "pixel_values":
+            yield self.image()
+            yield self.video()
+        elif name == "input_values":
+            yield floats(1, N_SAMPLES)
+            yield floats(1, 1, N_SAMPLES)
+            length = find(self.audio, "max_length", default=1024)
+            yield floats(1, int(length), mel)
+        elif name == "input_features":
+            positions = find(self.audio, "max_source_positions", default=1500)
+            yield floats(1, N_FRAMES, mel)
+            yield floats(1, mel, 2 * int(positions))
+            yield floats(1, 1, int(find(self.audio, "spec_size", default=1001)), mel)
+
+    def _other_shapes(self, base: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        if "pixel_values" in base:
+            yield {**base, "pixel_values": self.video()}
+            for size in (384, 512, 1024, 1536):
+                yield {**base, "pixel_values": floats(1, 3, size, size)}
+        for name in ("input_values", "input_features"):
+            for value in self._shapes(name) if name in base else ():
+                yield {**base, name: value}
+        features = base.get("input_features")
+        if features is not None:
+            mask = ones(1, N_FRAMES).bool()
+            mel = mel_bins(self.audio)
+            name = next((n for n in self.names if n.endswith("features_mask")), "attention_mask")
+            for value in (features, floats(1, mel, N_FRAMES), floats(1, N_FRAMES, 160)):
+                yield {**base, "input_features": value, name: mask}
+
+
+def floats(*shape: int) -> Tensor:
+    return torch.empty(*shape, device="meta")
+
+
+def ones(*shape: int) -> Tensor:
+    return torch.ones(*shape, dtype=torch.int64)
+
+
+def _time_series(builder: Builder) -> dict[str, Any]:
+    config = builder.config
+    length = config.context_length + max(config.lags_sequence)
+    features = config.num_time_features
+    return {
+        "past_values": floats(1, length),
+        "past_time_features": floats(1, length, features),
+        "past_observed_mask": floats(1, length),
+        "future_values": floats(1, config.prediction_length),
+        "future_time_features": floats(1, config.prediction_length, features),
+    }
+
+
+def _flat_patches(builder: Builder, **more: Any) -> dict[str, Any]:
+    vision = builder.vision
+    n_patches = getattr(vision, "num_patches", 256)
+    side = math.isqrt(n_patches)
+    return {
+        **more,
+        "pixel_values": floats(1, side * side, 3 * vision.patch_size**2),
+        "pixel_attention_mask": ones(1, side * side),
+        "spatial_shapes": torch.tensor([[side, side]]),
+    }
+
+
+def _decision(builder: Builder) -> dict[str, Any]:
+    config = builder.config
+    return {
+        "states": floats(1, N_TOKENS, config.state_dim),
+        "actions": floats(1, N_TOKENS, config.act_dim),
+        "rewards": floats(1, N_TOKENS, 1),
+        "returns_to_go": floats(1, N_TOKENS, 1),
+        "timesteps": torch.arange(N_TOKENS)[None],
+        "attention_mask": ones(1, N_TOKENS),
+    }
+
+
+SPECIAL: dict[str, Callable[[Builder], dict[str, Any]]] = {
+    "autoformer": _time_series,
+    "informer": _time_series,
+    "time_series_transformer": _time_series,
+    "decision_transformer": _decision,
+    "siglip2": lambda b: _flat_patches(b, input_ids=b.ids(64)),
+    "siglip2_vision_model": _flat_patches,
+    "dia": lambda b: {
+        "input_ids": b.ids(),
+        "decoder_input_ids": b.ids(N_DECODER_TOKENS)[..., None].expand(1, -1, 9).contiguous(),
+    },
+    "perceiver": lambda b: {"inputs": floats(1, N_TOKENS, b.config.d_model)},
+    "lxmert": lambda b: {
+        "input_ids": b.ids(),
+        "visual_feats": floats(1, 36, b.config.visual_feat_dim),
+        "visual_pos": floats(1, 36, 4),
+    },
+    "visual_bert": lambda b: {
+        "input_ids": b.ids(),
+        "visual_embeds": floats(1, 36, b.config.visual_embedding_dim),
+    },
+    "layoutlmv2": lambda b: {
+        "input_ids": b.ids(),
+        "bbox": b.value("bbox"),
+        "image": floats(1, 3, 224, 224),
+    },
+    "seggpt": lambda b: {
+        "pixel_values": floats(1, 3, 448, 448),
+        "prompt_pixel_values": floats(1, 3, 448, 448),
+        "prompt_masks": floats(1, 3, 448, 448),
+    },
+    "speecht5": lambda b: {
+        "input_values": floats(1, N_FRAMES, b.config.hidden_size),
+        "decoder_input_values": floats(1, N_DECODER_TOKENS, b.config.hidden_size),
+    },
+    "timesfm": lambda b: {
+        "past_values": floats(1, b.config.context_length),
+        "past_values_padding": torch.zeros(1, b.config.context_length, dtype=torch.int64),
+        "freq": torch.zeros(1, 1, dtype=torch.int64),
+    },
+    "blip_2_qformer": lambda b: {
+        "query_embeds": floats(1, 32, b.config.hidden_size),
+        "encoder_hidden_states": floats(1, 257, b.config.encoder_hidden_size),
+    },
+    "mllama": lambda b: {"input_ids": b.ids()},
+    "univnet": lambda b: {"input_features": floats(1, 128, b.config.num_mel_bins)},
+    "fastspeech2_conformer_hifigan": lambda b: {
+        "spectrogram": floats(1, 128, b.config.model_in_dim)
+    },
+    "markuplm": lambda b: {"input_ids": b.ids()},
+    "reformer": lambda b: {"input_ids": b.ids(64)},
+    "pix2struct": lambda b: {"input_ids": b.ids()},
+    "phi4_multimodal": lambda b: {"input_ids": b.ids()},
+    "oneformer": lambda b: {"pixel_values": floats(1, 3, 512, 512), "task_inputs": b.ids(77)},
+    "clap": lambda b: {"input_ids": b.ids(), "input_features": floats(1, 1, 1001, 64)},
+    "clvp": lambda b: {"input_ids": b.ids(), "input_features": floats(1, 80, 500)},
+    "omdet-turbo": lambda b: {
+        "pixel_values": floats(1, 3, 640, 640),
+        "classes_input_ids": b.ids(77, (2,)),
+        "classes_attention_mask": ones(2, 77),
+        "tasks_input_ids": b.ids(77),
+        "tasks_attention_mask": ones(1, 77),
+        "classes_structure": torch.tensor([2]),
+    },
+}
