@@ -78,6 +78,16 @@ class Tracer:
         into: object | None = None,
     ) -> Any:
         """Records an op; returns `into`, or a new meta tensor of `shape`, or None."""
+    def answer(
+        self,
+        rule: int,
+        op: str,
+        input: object,
+        attributes: dict[Any, Any],
+        weight: object | None = None,
+        bias: object | None = None,
+    ) -> Any:
+        """The output by a leaf rule for a module with such attributes, or None."""
     def another(self, shape: object, dtype: object) -> Any:
         """A further output of the last record."""
     def alias(self, tensor: object, base: object) -> None:

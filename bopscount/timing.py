@@ -13,6 +13,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bopscount.errors import TraceError
+from bopscount.progress import progress_bar
 from bopscount.tracing.driver import TRACING
 from bopscount.tracing.guard import TensorGuard, untouched
 from bopscount.tracing.inputs import tensors_of
@@ -42,7 +43,9 @@ def time_leaves(model: nn.Module, nodes: list[Node], call: ForwardCall) -> list[
     guard = TensorGuard(model)
     with TRACING, untouched(model), ExitStack() as stack:
         stack.callback(guard.restore)
-        clock = _Clock(_cuda_used(model))
+        progress = progress_bar("timing", (1 + TIMED_RUNS) * len(leaves), " layers")
+        stack.callback(progress.close)
+        clock = _Clock(_cuda_used(model), progress.update)
         clock.start_run(leaves)
         modules = dict(model.named_modules())
         for index in leaves:
@@ -90,7 +93,8 @@ class _SavesWrites(TorchDispatchMode):
 class _Clock:
     """Adds up the time between a leaf's two hooks, in the thread that made it."""
 
-    def __init__(self, cuda: bool) -> None:
+    def __init__(self, cuda: bool, done: Callable[[], object]) -> None:
+        self._done = done
         self._wait: Callable[[], object] = torch.cuda.synchronize if cuda else lambda: None
         self._thread = get_ident()
         self._started: list[float] = []
@@ -111,5 +115,6 @@ class _Clock:
             if get_ident() == self._thread:
                 self._wait()
                 self.seconds[index] += perf_counter() - self._started.pop()
+                self._done()
 
         return hook

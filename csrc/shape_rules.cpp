@@ -15,6 +15,10 @@ bool is_filled(const Dims &in, std::size_t first) {
   return true;
 }
 
+bool is_window(const Layer &layer, std::size_t i) {
+  return layer.kernel[i] > 0 && layer.dilation[i] > 0;
+}
+
 /// Positions of a window of `reach` over `size` with padding; may be negative.
 std::int64_t window_positions(std::int64_t size, std::int64_t padding, std::int64_t reach,
                               std::int64_t stride) {
@@ -31,7 +35,7 @@ bool conv_shape(const Layer &layer, std::size_t spatial, const Dims &in, Dims &o
   out = in;
   out[channel] = layer.out_channels;
   for (std::size_t i = 0; i < spatial; ++i) {
-    if (layer.stride[i] < 1 || layer.padding[i] < 0) return false;
+    if (layer.stride[i] < 1 || layer.padding[i] < 0 || !is_window(layer, i)) return false;
     // padding="same" keeps the size (stride 1 is all that torch allows with it).
     if (layer.has(flag_same_padding)) continue;
     const std::int64_t reach = std::int64_t{layer.dilation[i]} * (layer.kernel[i] - 1) + 1;
@@ -49,6 +53,7 @@ bool conv_transpose_shape(const Layer &layer, std::size_t spatial, const Dims &i
   out = in;
   out[channel] = layer.out_channels;
   for (std::size_t i = 0; i < spatial; ++i) {
+    if (layer.stride[i] < 1 || layer.padding[i] < 0 || !is_window(layer, i)) return false;
     // torch's own conditions, whose violation it words better.
     if (layer.output_padding[i] >= layer.stride[i] && layer.output_padding[i] >= layer.dilation[i])
       return false;
@@ -66,7 +71,8 @@ bool pool_shape(const Layer &layer, std::size_t spatial, const Dims &in, Dims &o
   if (!is_filled(in, channel)) return false;
   out = in;
   for (std::size_t i = 0; i < spatial; ++i) {
-    if (layer.stride[i] < 1 || layer.padding[i] < 0 || 2 * layer.padding[i] > layer.kernel[i])
+    if (layer.stride[i] < 1 || layer.padding[i] < 0 || !is_window(layer, i) ||
+        2 * layer.padding[i] > layer.kernel[i])
       return false;
     const std::int64_t reach = std::int64_t{layer.dilation[i]} * (layer.kernel[i] - 1) + 1;
     std::int64_t &size = out[channel + 1 + i];

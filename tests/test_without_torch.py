@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 PROGRAM = """
 import sys
@@ -20,8 +21,14 @@ print([name for name in sys.modules if name.partition(".")[0] == "torch"])
 
 
 def run(program):
+    # Away from the checkout, whose ./bopscount has no extension if another one is installed.
     return subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+        cwd=Path(sys.executable).anchor,
     ).stdout.splitlines()
 
 

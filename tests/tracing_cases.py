@@ -40,14 +40,21 @@ class Watched(nn.Module):
 
     def forward(self, *args, **kwargs):
         output = self.model(*args, **kwargs)
+        with torch._C.DisableTorchFunction():
+            # What works in place gives what is put back later.
+            self.outputs.copies = tree_map(_copy, output)
         self.outputs.last = output
         return output
+
+
+def _copy(value):
+    return value.detach().clone() if isinstance(value, Tensor) else value
 
 
 class Notes:
     """Holds what a trace must not put back."""
 
-    last = None
+    last = copies = None
 
 
 def function(call, *parameters):

@@ -300,15 +300,45 @@ def _euclidean(emitter: Emitter, op: str, args: tuple[Any, ...], kwargs: Any, ou
     _cdist(emitter, op, args, kwargs, out)
 
 
+@_rule("mkldnn_rnn_layer")
+def _lstm_layer(
+    emitter: Emitter, op: str, args: tuple[Any, ...], _kwargs: dict[str, Any], out: Any
+) -> None:
+    # oneDNN's LSTM: one layer, one direction; x (steps, batch, features).
+    x, input_weight, hidden_weight, bias = args[:4]
+    state_size = hidden_weight.shape[1]
+    steps = prod(x.shape[:-1])
+    fields = weight_fields(input_weight, bias)
+    fields["weight_elements"] += hidden_weight.numel()
+    fields["bias_elements"] *= 2
+    emitter.add(
+        "lstm",
+        op,
+        x,
+        out[0],
+        batch=steps,
+        in_channels=x.shape[-1],
+        in_positions=1,
+        out_channels=state_size,
+        out_positions=1,
+        extra_elements=steps * state_size,
+        kernel=(state_size, 1, 1),
+        **fields,
+    )
+
+
 _elementwise = _plain("elementwise")
 _FREE_NAMES = """
     detach empty empty_like new_empty empty_strided new_empty_strided lift_fresh lift alias
     is_same_size _local_scalar_dense item sym_size sym_numel sym_stride sym_storage_offset
     equal is_nonzero is_pinned set_ _assert_async _assert_tensor_metadata record_stream
-    _nested_tensor_size _has_compatible_shallow_copy_type _unsafe_view view reshape
+    _nested_tensor_size _has_compatible_shallow_copy_type
+    squeeze_ unsqueeze_ t_ transpose_ as_strided_ detach_
 """
 FREE = frozenset(_FREE_NAMES.split())
 """Ops that compute and move nothing."""
+VIEWS = frozenset("_unsafe_view unsafe_split unsafe_split_with_sizes unsafe_chunk".split())
+"""Views that torch does not call so."""
 
 
 def record_aten(
@@ -317,7 +347,7 @@ def record_aten(
     """Records one dispatched op, or that there is no rule for it."""
     namespace, _, name = func._schema.name.partition("::")
     if namespace == "aten":
-        if func.is_view:
+        if func.is_view or name in VIEWS:
             for part in out if isinstance(out, (tuple, list)) else (out,):
                 emitter.tracer.alias(part, args[0])
             return
@@ -329,6 +359,7 @@ def record_aten(
             rule = _elementwise
         if rule is not None:
             rule(emitter, f"aten.{name}", args, kwargs, out)
+            _share_producer(emitter, out)
             return
     elif namespace in ("prim", "prims", "profiler"):
         return
@@ -336,3 +367,12 @@ def record_aten(
     if tensors:
         operand = (tensors_in(args) or tensors)[0]
         emitter.add("uncounted", f"{namespace}.{name}", operand, tensors[0])
+        _share_producer(emitter, out)
+
+
+def _share_producer(emitter: Emitter, out: Any) -> None:
+    """All outputs of an op have the producer of the first."""
+    if isinstance(out, (tuple, list)):
+        tensors = tensors_in(out)
+        for other in tensors[1:]:
+            emitter.tracer.alias(other, tensors[0])

@@ -23,7 +23,7 @@ _BY_RANK = {
     "LPPool{}d": "lp_pool{}d",
     "AdaptiveAvgPool{}d": "adaptive_avg_pool{}d",
     "AdaptiveMaxPool{}d": "adaptive_max_pool{}d",
-    "Dropout{}d": "dropout",
+    "Dropout{}d": "dropout{}d",
 }
 _BY_NAME = {
     "linear": (nn.Linear, nn.modules.linear.NonDynamicallyQuantizableLinear),

@@ -9,31 +9,31 @@ that sees every ATen op.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from threading import RLock
+from functools import partial
+from threading import RLock, get_ident
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._C._functorch import is_functorch_wrapped_tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bopscount import _core
 from bopscount.errors import TraceError
+from bopscount.progress import progress_bar
 from bopscount.registry import rule_of
 from bopscount.tracing.aten_rules import record_aten
 from bopscount.tracing.classes import classify
 from bopscount.tracing.emitter import Emitter
 from bopscount.tracing.functions import FREE, RULES, VIEWS
 from bopscount.tracing.guard import TensorGuard, storage_key, untouched
-from bopscount.tracing.inputs import ForwardCall, map_tensors, tensors_of
+from bopscount.tracing.inputs import CONSTANT_ELEMENTS, ForwardCall, map_tensors, tensors_of
 from bopscount.tracing.registered import record_registered
 
 TRACING = RLock()
 """One trace at a time in a process: class attributes and `training` flags are shared."""
 
-CONSTANT_ELEMENTS = 2**16
-"""Tensors up to this size that depend on neither input nor parameters (positions, masks,
-buffers, token ids that the caller gave) keep their values, so that a model may ask."""
 _FREE, _VIEW = "free", "view"
 # One look-up a call.
 _ANSWERS: dict[Any, Any] = {
@@ -60,8 +60,10 @@ class Driver:
         self.emitter = Emitter(self.tracer)
         self.tracer.walk(model)
         self.guard = TensorGuard(model)
+        self._progress = progress_bar("recording by running", None, " ops") if real else None
         self._tainted: set[int | None] = set()
         self._metas: dict[int, tuple[Tensor, Tensor]] = {}
+        self._originals: dict[int, Tensor] = {}
 
     def _classify(self, cls: type[nn.Module]) -> tuple[bool, Any, bool]:
         leaf, rule, registered = classify(cls)
@@ -90,9 +92,14 @@ class Driver:
         """Records one forward; the model is left as it was."""
         with TRACING, untouched(self.model, training=training), ExitStack() as stack:
             stack.callback(self.tracer.release)
+            if self._progress is not None:
+                stack.callback(self._progress.close)
             stack.callback(self.guard.restore)
             self._stand_in(stack)
             args, kwargs = call.args, call.kwargs
+            if self.real:
+                self.guard.watch(tensors_of((args, kwargs)))
+                stack.enter_context(_Guarded(self.guard))
             if not self.real:
                 args, kwargs = map_tensors(self._input, (args, kwargs))
             try:
@@ -105,7 +112,11 @@ class Driver:
         """Token ids and masks keep their values, everything else becomes meta."""
         floating = tensor.is_floating_point() or tensor.is_complex()
         if not floating and not tensor.is_meta and tensor.numel() <= CONSTANT_ELEMENTS:
-            return tensor
+            # A copy: the forward may write into it.
+            known = self._metas.get(id(tensor))
+            if known is None:
+                known = self._metas[id(tensor)] = (tensor, tensor.clone())
+            return known[1]
         return self.to_meta(tensor)
 
     def _stand_in(self, stack: ExitStack) -> None:
@@ -116,8 +127,23 @@ class Driver:
                 continue
             cls.__call__ = stand_in
             stack.callback(delattr, cls, "__call__")
+        self._watch_scripted(stack)
         self.tracer.activate()
         stack.callback(self.tracer.deactivate)
+
+    def _watch_scripted(self, stack: ExitStack) -> None:
+        """A scripted function calls no Python that a mode could see: it falls back whole."""
+        cls, thread = torch.jit.ScriptFunction, get_ident()
+        original = cls.__call__
+
+        def call(function: Any, *args: Any, **kwargs: Any) -> Any:
+            if get_ident() != thread:
+                return original(function, *args, **kwargs)
+            with torch._C.DisableTorchFunction():
+                return self.fall_back(partial(original, function), args, kwargs)
+
+        setattr(cls, "__call__", call)  # noqa: B010 - to mypy a method
+        stack.callback(setattr, cls, "__call__", original)
 
     def _explain(self, error: Exception) -> TraceError:
         node, shapes = self.tracer.failure() or (0, ())
@@ -171,10 +197,15 @@ class Driver:
         return bool(tainted) and any(storage_key(tensor) in tainted for tensor in tensors)
 
     def _run_for_real(self, func: Any, args: Any, kwargs: Any, recorded: Any) -> Any:
+        self._count_op()
         out = func(*args, **kwargs)
         for tensor, stand_in in zip(tensors_of(out), tensors_of(recorded), strict=False):
             self.tracer.alias(tensor, stand_in)
         return out
+
+    def _count_op(self) -> None:
+        if self._progress is not None:
+            self._progress.update()
 
     def fall_back(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Torch's own answer, with its ATen ops recorded."""
@@ -184,8 +215,12 @@ class Driver:
             if not constant or sum(tensor.numel() for tensor in tensors) > CONSTANT_ELEMENTS:
                 self._taint(func, args)
                 args, kwargs = map_tensors(self.to_meta, (args, kwargs))
+        else:
+            self._count_op()
         with _Dispatched(self):
-            return func(*args, **kwargs)
+            out = func(*args, **kwargs)
+        # Where torch hands an operand back, it is the caller's own.
+        return self._originals.get(id(out), out) if isinstance(out, Tensor) else out
 
     def _taint(self, func: Any, args: tuple[Any, ...]) -> None:
         """A constant that is written into with what is not constant is none any more."""
@@ -201,13 +236,15 @@ class Driver:
             return tensor
         known = self._metas.get(id(tensor))
         if known is None:
-            if type(tensor) in _REGULAR and tensor.layout is torch.strided:
+            regular = type(tensor) in _REGULAR and tensor.layout is torch.strided
+            if regular and not is_functorch_wrapped_tensor(tensor):
                 meta = torch.empty_strided(
                     tensor.size(), tensor.stride(), dtype=tensor.dtype, device="meta"
                 )
             else:
                 meta = tensor.detach().to("meta")
             known = self._metas[id(tensor)] = (tensor, meta)
+            self._originals[id(meta)] = tensor
         return known[1]
 
 
@@ -220,6 +257,18 @@ class _Functions(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return self._function(func, args, kwargs or {})
+
+
+class _Guarded(TorchDispatchMode):
+    """Sees that no op of a real run, recorded or not, writes on the model."""
+
+    def __init__(self, guard: TensorGuard) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._guard = guard
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self._guard.before_op(func, args, kwargs or {})
+        return func(*args, **(kwargs or {}))
 
 
 class _Dispatched(TorchDispatchMode):

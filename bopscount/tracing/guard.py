@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -72,6 +72,7 @@ class TensorGuard:
 
     def __init__(self, model: nn.Module) -> None:
         self._model = model
+        self._given: tuple[Tensor, ...] = ()
         self._by_storage: dict[int, list[Tensor]] | None = None
         self._saved = ExitStack()
 
@@ -80,11 +81,15 @@ class TensorGuard:
         """The model's tensors by storage; made with the first write, which is rare."""
         if self._by_storage is None:
             self._by_storage = {}
-            for tensor in (*self._model.parameters(), *self._model.buffers()):
+            for tensor in (*self._model.parameters(), *self._model.buffers(), *self._given):
                 key = storage_key(tensor)
                 if key is not None:
                     self._by_storage.setdefault(key, []).append(tensor)
         return self._by_storage
+
+    def watch(self, given: Iterable[Tensor]) -> None:
+        """Guards the caller's inputs too."""
+        self._given = tuple(given)
 
     def before_op(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Saves what `func` is about to write, if it is the model's."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
+from math import prod
 from typing import Any
 
 import torch
@@ -13,6 +14,9 @@ from torch import Tensor, nn
 from bopscount.errors import InputError
 
 MAX_DIMENSIONS = 8
+CONSTANT_ELEMENTS = 2**16
+"""Tensors up to this size that depend on neither input nor parameters (positions, masks,
+buffers), and token ids as inputs, keep their values in a trace: a model may ask for them."""
 _SEED = 0
 
 
@@ -91,10 +95,7 @@ def forward_call(
         raise InputError(f"dtype must be a torch.dtype such as torch.int64, got {dtype!r}")
     device, float_dtype = _device_and_dtype(model)
     sizes = check_input_size(input_size)
-    tensors = tuple(
-        torch.empty((batch_size, *size), dtype=dtype or float_dtype, device="meta")
-        for size in sizes
-    )
+    tensors = tuple(_stand_in((batch_size, *size), dtype or float_dtype) for size in sizes)
     return ForwardCall(tensors, {}, batch_size, device)
 
 
@@ -206,6 +207,13 @@ def _device_and_dtype(model: nn.Module) -> tuple[torch.device, torch.dtype]:
             dtype = tensor.dtype
             break
     return device or torch.device("cpu"), dtype or torch.get_default_dtype()
+
+
+def _stand_in(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """A meta tensor; token ids and masks of moderate size are zeros, which a model may read."""
+    floating = dtype.is_floating_point or dtype.is_complex
+    device = "meta" if floating or prod(shape) > CONSTANT_ELEMENTS else "cpu"
+    return torch.zeros(shape, dtype=dtype, device=device)
 
 
 def _sample(like: Tensor, device: torch.device) -> Tensor:

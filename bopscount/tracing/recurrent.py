@@ -6,6 +6,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from bopscount._core import KINDS
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _KINDS: dict[type, str] = {nn.LSTM: "lstm", nn.GRU: "gru", nn.RNN: "rnn"}
 _RANKS = (2, 3)
+_MAX_ARGS = 2
 
 
 def recurrent_rule(driver: Driver, module: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
@@ -23,28 +25,48 @@ def recurrent_rule(driver: Driver, module: Any, args: tuple[Any, ...], kwargs: A
     says; output likewise with directions x (projection or hidden size) features.
     """
     operand = args[0] if args else None
-    if not isinstance(operand, Tensor) or len(args) > 1 or kwargs or driver.real:
+    packed = operand if isinstance(operand, PackedSequence) else None
+    if packed is not None:
+        operand = packed.data
+    if not isinstance(operand, Tensor) or len(args) > _MAX_ARGS or kwargs or driver.real:
         return NotImplemented
     shape, dtype = tuple(operand.shape), operand.dtype
     weight = module.weight_ih_l0
     if len(shape) not in _RANKS or shape[-1] != module.input_size or weight.dtype != dtype:
         return NotImplemented
+    if 0 in shape:
+        return NotImplemented  # torch knows which of these it takes
     directions = 2 if module.bidirectional else 1
     width = module.proj_size or module.hidden_size
+    layers = directions * module.num_layers
+    batch: tuple[int, ...] = ()
+    if packed is not None:
+        if packed.batch_sizes.is_meta:
+            return NotImplemented
+        batch = (int(packed.batch_sizes[0]),)
+    elif len(shape) == 3:  # noqa: PLR2004
+        batch = (shape[0] if module.batch_first else shape[1],)
+    kind, name = _KINDS[type(module)], type(module).__name__
+    states = [(layers, *batch, width)]
+    if kind == "lstm":
+        states.append((layers, *batch, module.hidden_size))
+    given = args[1] if len(args) > 1 and args[1] is not None else ()
+    given = given if isinstance(given, (tuple, list)) else (given,)
+    if given and [tuple(state.shape) for state in given] != states:
+        return NotImplemented
+    if any(state.dtype != dtype for state in given):
+        return NotImplemented
     steps = prod(shape[:-1])
-    emit, kind, name = driver.tracer.emit, _KINDS[type(module)], type(module).__name__
+    emit = driver.tracer.emit
     for suffix in recurrent_suffixes(module):
-        emit(KINDS[kind], name, (operand,), fields=recurrent_fields(module, suffix, steps))
+        fields = recurrent_fields(module, suffix, steps)
+        emit(KINDS[kind], name, (operand, *given), fields=fields)
     another = driver.tracer.another
     output = another((*shape[:-1], directions * width), dtype)
-    batch: tuple[int, ...] = ()
-    if len(shape) == 3:  # noqa: PLR2004
-        batch = (shape[0] if module.batch_first else shape[1],)
-    layers = directions * module.num_layers
-    state = another((layers, *batch, width), dtype)
-    if kind == "lstm":
-        return output, (state, another((layers, *batch, module.hidden_size), dtype))
-    return output, state
+    if packed is not None:
+        output = PackedSequence(output, *packed[1:])
+    made = tuple(another(state, dtype) for state in states)
+    return output, made if kind == "lstm" else made[0]
 
 
 def recurrent_suffixes(module: Any) -> list[str]:

@@ -66,9 +66,26 @@ bool read_conv(const LeafRule &rule, const LeafModule &module, Layer &layer) {
                                       layer.kernel[0] * layer.kernel[1] * layer.kernel[2];
 }
 
+/// Padding that repeats the input must not be larger than what there is to repeat.
+bool can_pad(const LeafRule &rule, const LeafModule &module, const Layer &layer, const Dims &in) {
+  PyObject *mode = item(module.dict, names().padding_mode);
+  if (mode == nullptr || !PyUnicode_Check(mode)) return false;
+  if (PyUnicode_Compare(mode, names().zeros) == 0) return true;
+  const bool reflects = PyUnicode_Compare(mode, names().reflect) == 0;
+  if (!reflects && PyUnicode_Compare(mode, names().circular) != 0) return true;
+  for (std::size_t i = 0; i < rule.spatial; ++i) {
+    const std::int64_t reach = std::int64_t{layer.dilation[i]} * (layer.kernel[i] - 1);
+    const std::int64_t padding =
+        layer.has(flag_same_padding) ? reach - reach / 2 : layer.padding[i];
+    if (padding + (reflects ? 1 : 0) > in[in.rank - rule.spatial + i]) return false;
+  }
+  return true;
+}
+
 bool conv(const LeafRule &rule, const LeafModule &module, const Dims &in, LeafAnswer &answer) {
   if (!read_conv(rule, module, answer.layer) ||
-      !conv_shape(answer.layer, rule.spatial, in, answer.out))
+      !conv_shape(answer.layer, rule.spatial, in, answer.out) ||
+      !can_pad(rule, module, answer.layer, in))
     return false;
   set_sizes(answer.layer, in, answer.out, 1, in.rank == rule.spatial + 2);
   return true;
@@ -112,7 +129,10 @@ bool batch_norm(const LeafRule &rule, const LeafModule &module, const Dims &in,
   set_weights(module, layer);
   PyObject *buffers = item(module.dict, names().buffers);
   if (buffers == nullptr || !PyDict_Check(buffers)) return false;
-  if (!is_none(buffers, names().running_mean)) layer.extra_elements = 2 * features;
+  if (!is_none(buffers, names().running_mean))
+    layer.extra_elements = 2 * features;
+  else if (in.elements() < 2 * features)
+    return false; // too few values for statistics of their own
   answer.out = in;
   set_sizes(layer, in, in, 1, true);
   return true;
@@ -122,7 +142,7 @@ bool instance_norm(const LeafRule &rule, const LeafModule &module, const Dims &i
                    LeafAnswer &answer) {
   std::int64_t features = 0;
   if (in.rank != rule.spatial + 2 || is_true(module.dict, names().training) ||
-      !read(module.dict, names().num_features, features) || in[1] != features ||
+      !read(module.dict, names().num_features, features) || in[1] != features || in[0] == 0 ||
       in.elements(2, in.rank) < 2)
     return false;
   set_weights(module, answer.layer);
@@ -132,9 +152,9 @@ bool instance_norm(const LeafRule &rule, const LeafModule &module, const Dims &i
 }
 
 bool group_norm(const LeafRule &, const LeafModule &module, const Dims &in, LeafAnswer &answer) {
-  std::int64_t channels = 0;
+  std::int64_t channels = 0, groups = 0;
   if (in.rank < 2 || !read(module.dict, names().num_channels, channels) || in[1] != channels ||
-      in.elements() < 2)
+      !read(module.dict, names().num_groups, groups) || in.elements() < 2 * groups)
     return false;
   set_weights(module, answer.layer);
   answer.out = in;
@@ -178,6 +198,16 @@ bool pool(const LeafRule &rule, const LeafModule &module, const Dims &in, LeafAn
   if ((padding != nullptr && !read_window(padding, rule.spatial, layer.padding)) ||
       (dilation != nullptr && !read_window(dilation, rule.spatial, layer.dilation)))
     return false;
+  // LPPool1d does not know tuples, avg_pool3d no window larger than the input.
+  if (rule.kind == Kind::lp_pool && rule.spatial == 1 && !PyLong_Check(item(dict, n.kernel_size)))
+    return false;
+  if (rule.kind != Kind::max_pool && rule.spatial == 3 && in.rank > 3)
+    for (std::size_t i = 0; i < 3; ++i)
+      if (layer.kernel[i] > in[in.rank - 3 + i]) return false;
+  std::int64_t divisor = 1;
+  if (!is_none(dict, n.divisor_override) &&
+      (!read(dict, n.divisor_override, divisor) || divisor == 0))
+    return false;
   if (is_true(dict, n.ceil_mode)) layer.flags |= flag_ceil_mode;
   if (item(dict, n.count_include_pad) == Py_False) layer.flags |= flag_exclude_padding;
   if (!pool_shape(layer, rule.spatial, in, answer.out)) return false;
@@ -196,7 +226,8 @@ bool adaptive_pool(const LeafRule &rule, const LeafModule &module, const Dims &i
       if (PyTuple_GET_SIZE(size) != static_cast<Py_ssize_t>(rule.spatial)) return false;
       one = PyTuple_GET_ITEM(size, static_cast<Py_ssize_t>(i));
     }
-    if (one == Py_None)
+    // Only within a tuple does None stand for "as the input", and not in 1-D.
+    if (one == Py_None && one != size && rule.spatial > 1)
       target.kernel[i] = -1;
     else if (!to_size(one, target.kernel[i]))
       return false;
@@ -223,9 +254,23 @@ bool prelu(const LeafRule &rule, const LeafModule &module, const Dims &in, LeafA
 bool dropout(const LeafRule &rule, const LeafModule &module, const Dims &in, LeafAnswer &answer) {
   // In training torch checks ranks and draws numbers.
   if (is_true(module.dict, names().training)) return false;
+  if (rule.spatial && in.rank != rule.spatial + 2) return false;
   same_shape(rule, module, in, answer);
   answer.output = Output::same;
   return true;
+}
+
+bool gelu(const LeafRule &rule, const LeafModule &module, const Dims &in, LeafAnswer &answer) {
+  PyObject *approximate = item(module.dict, names().approximate);
+  if (approximate == nullptr || !PyUnicode_Check(approximate)) return false;
+  const std::string_view name = PyUnicode_AsUTF8(approximate);
+  return (name == "none" || name == "tanh") && same_shape(rule, module, in, answer);
+}
+
+bool shrink(const LeafRule &rule, const LeafModule &module, const Dims &in, LeafAnswer &answer) {
+  PyObject *width = item(module.dict, names().lambd);
+  return width != nullptr && PyFloat_Check(width) && PyFloat_AS_DOUBLE(width) >= 0 &&
+         same_shape(rule, module, in, answer);
 }
 
 bool identity(const LeafRule &rule, const LeafModule &module, const Dims &in, LeafAnswer &answer) {
@@ -313,6 +358,11 @@ bool upsample(const LeafRule &, const LeafModule &module, const Dims &in, LeafAn
   PyObject *mode = item(module.dict, names().mode);
   if (mode == nullptr || !PyUnicode_Check(mode)) return false;
   const std::string_view name = PyUnicode_AsUTF8(mode);
+  const std::size_t rank = name == "linear"                          ? 1
+                           : name == "bilinear" || name == "bicubic" ? 2
+                           : name == "trilinear"                     ? 3
+                                                                     : spatial;
+  if (rank != spatial) return false;
   const Kind kind = name == "bicubic"          ? Kind::upsample_cubic
                     : name.ends_with("linear") ? Kind::upsample_linear
                                                : Kind::upsample_nearest;
@@ -394,22 +444,25 @@ constexpr LeafRule rules[] = {
     {"sigmoid", Kind::sigmoid, &same_shape},
     {"tanh", Kind::tanh, &same_shape},
     {"silu", Kind::silu, &same_shape},
-    {"gelu", Kind::gelu, &same_shape},
+    {"gelu", Kind::gelu, &gelu},
     {"softplus", Kind::softplus, &same_shape},
     {"mish", Kind::mish, &same_shape},
     {"log_sigmoid", Kind::log_sigmoid, &same_shape},
     {"softsign", Kind::softsign, &same_shape},
     {"tanhshrink", Kind::tanhshrink, &same_shape},
-    {"shrink", Kind::shrink, &same_shape},
+    {"shrink", Kind::shrink, &shrink},
     {"threshold", Kind::threshold, &same_shape},
     {"glu", Kind::glu, &glu},
     {"softmax", Kind::softmax, &softmax},
     {"log_softmax", Kind::log_softmax, &softmax},
-    {"dropout", Kind::dropout, &dropout, 0, false},
-    {"identity", Kind::identity, &identity, 0, false},
-    {"flatten", Kind::identity, &flatten, 0, false},
-    {"embedding", Kind::embedding, &embedding, 0, false},
-    {"pixel_shuffle", Kind::move, &pixel_shuffle, 0, false},
+    {"dropout", Kind::dropout, &dropout, 0, Takes::anything},
+    {"dropout1d", Kind::dropout, &dropout, 1, Takes::anything},
+    {"dropout2d", Kind::dropout, &dropout, 2, Takes::anything},
+    {"dropout3d", Kind::dropout, &dropout, 3, Takes::anything},
+    {"identity", Kind::identity, &identity, 0, Takes::anything},
+    {"flatten", Kind::identity, &flatten, 0, Takes::anything},
+    {"embedding", Kind::embedding, &embedding, 0, Takes::indices},
+    {"pixel_shuffle", Kind::move, &pixel_shuffle, 0, Takes::anything},
 };
 
 } // namespace

@@ -18,6 +18,8 @@ struct LeafModule {
   std::int64_t weight_elements = 0; ///< of the parameter `weight`, 0 without
   std::int64_t bias_elements = 0;   ///< of the parameter `bias`, 0 without
   PyObject *weight_dtype = nullptr; ///< borrowed from torch, which keeps its dtypes
+  PyObject *weight = nullptr;       ///< the parameter itself, borrowed; null for a function's
+  PyObject *bias = nullptr;
   std::uint8_t weight_item_bytes = 0;
 };
 
@@ -35,6 +37,9 @@ struct LeafAnswer {
   Output output = Output::fresh;
 };
 
+/// Dtypes of the input that a rule speaks for.
+enum class Takes { floats, anything, indices };
+
 struct LeafRule;
 /// Fills the answer; false where it is not certain, with no Python error set.
 using LeafFunction = bool (*)(const LeafRule &, const LeafModule &, const Dims &in, LeafAnswer &);
@@ -44,8 +49,8 @@ struct LeafRule {
   Kind kind;
   LeafFunction answer;
   std::size_t spatial = 0;
-  /// Whether an integer input would give a float output (torch promotes it).
-  bool needs_float = true;
+  /// Which dtypes the rule speaks for: an integer input may give a float output.
+  Takes takes = Takes::floats;
 };
 
 /// All rules; Python maps classes to their names.

@@ -52,7 +52,14 @@ const Names &names() {
                  intern("__enter__"),
                  intern("__exit__"),
                  intern("same"),
-                 intern("mode")};
+                 intern("mode"),
+                 intern("padding_mode"),
+                 intern("zeros"),
+                 intern("reflect"),
+                 intern("circular"),
+                 intern("divisor_override"),
+                 intern("approximate"),
+                 intern("lambd")};
   }();
   return interned;
 }

@@ -45,7 +45,8 @@ struct Names {
       *return_indices, *output_size, *in_features, *out_features, *num_features, *num_channels,
       *num_groups, *normalized_shape, *size, *inplace, *training, *start_dim, *end_dim, *dim,
       *embedding_dim, *scale_factor, *upscale_factor, *forward_hooks, *forward_pre_hooks,
-      *backward_hooks, *backward_pre_hooks, *enter, *exit, *same, *mode;
+      *backward_hooks, *backward_pre_hooks, *enter, *exit, *same, *mode, *padding_mode, *zeros,
+      *reflect, *circular, *divisor_override, *approximate, *lambd;
 };
 const Names &names();
 

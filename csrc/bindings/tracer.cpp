@@ -56,7 +56,7 @@ Ref attribute(const char *module, const char *name) {
 Tracer::Tracer(py::object classify, py::object rewrite, bool real)
     : classify_(classify.release().ptr()), rewrite_(rewrite.release().ptr()),
       empty_(attribute("torch", "empty")), disable_(attribute("torch._C", "DisableTorchFunction")),
-      real_(real) {
+      peek_transform_(attribute("torch._C._functorch", "peek_interpreter_stack")), real_(real) {
   const py::module_ torch = py::module_::import("torch");
   meta_ = Ref(torch.attr("device")("meta").release().ptr());
   module_call_ = Ref(py::object(torch.attr("nn").attr("Module").attr("__call__")).release().ptr());
@@ -116,6 +116,8 @@ void Tracer::walk(const py::object &model) {
     PyObject *name, *module;
     std::int32_t parent;
   };
+  global_hooks_ = py::bool_(
+      py::object(py::module_::import("torch.nn.modules.module").attr("_has_any_global_hook")()));
   std::vector<Visit> stack{{nullptr, model.ptr(), -1}};
   std::vector<std::pair<std::int32_t, std::int32_t>> shared;
   std::vector<Visit> children;
@@ -155,6 +157,7 @@ void Tracer::describe(Node &node, const ModuleClass &about) {
   const Names &n = names();
   node.registered = about.registered;
   node.python_rule = about.python_rule.get();
+  node.hooked = global_hooks_;
   for (PyObject *hooks :
        {n.forward_hooks, n.forward_pre_hooks, n.backward_hooks, n.backward_pre_hooks})
     node.hooked = node.hooked || is_filled_dict(item(node.dict, hooks));
@@ -176,6 +179,8 @@ void Tracer::describe(Node &node, const ModuleClass &about) {
   };
   node.view.bias_elements = elements(n.bias);
   node.view.weight_elements = elements(n.weight);
+  node.view.weight = item(parameters, n.weight);
+  node.view.bias = item(parameters, n.bias);
 }
 
 /// Bottom up; a child shared by several parents raises them all, a cycle none.
@@ -225,8 +230,10 @@ const Tracer::Dtype &Tracer::dtype_of(PyObject *dtype) {
   const Ref floating = checked(PyObject_GetAttr(dtype, names().is_floating_point));
   std::int64_t bytes = 0;
   to_int(size.get(), bytes);
-  return dtypes_.emplace(dtype, Dtype{static_cast<std::uint8_t>(bytes), floating.get() == Py_True})
-      .first->second;
+  const auto name = py::str(py::handle(dtype)).cast<std::string>();
+  const bool index = name == "torch.int64" || name == "torch.int32";
+  const Dtype about{static_cast<std::uint8_t>(bytes), floating.get() == Py_True, index};
+  return dtypes_.emplace(dtype, about).first->second;
 }
 
 void Tracer::own(PyObject *tensor, Recording::Slot slot) {
@@ -397,65 +404,114 @@ PyObject *Tracer::call(PyObject *module, PyObject *const *args, Py_ssize_t n_arg
   return enter(node, found->second, args, n_args, keywords);
 }
 
-/// The leaf's output by its rule; null without an error where the rule is not certain.
-PyObject *Tracer::call_leaf(Node &node, std::int32_t index, PyObject *input) {
-  const FunctionModesOff off(disable_.get());
+/// What a leaf rule says of `input`; false, with no error set, where it is not certain.
+bool Tracer::ask(const LeafRule &rule, const LeafModule &view, PyObject *input, Dims &in,
+                 Ref &out_dtype, LeafAnswer &answer) {
   const Ref size(PyObject_GetAttr(input, names().shape));
-  const Ref dtype(size ? PyObject_GetAttr(input, names().dtype) : nullptr);
-  LeafAnswer answer;
-  Dims in;
+  Ref dtype(size ? PyObject_GetAttr(input, names().dtype) : nullptr);
   if (!dtype || !to_dims(size.get(), in)) {
     PyErr_Clear(); // no tensor, or of symbolic sizes
-    return nullptr;
+    return false;
   }
-  const Dtype &type = dtype_of(dtype.get());
-  const LeafRule &rule = *node.rule;
-  answer.layer.kind = static_cast<std::uint16_t>(rule.kind);
-  if ((rule.needs_float && !type.floating) || !rule.answer(rule, node.view, in, answer))
-    return nullptr;
-  if (rule.needs_float && node.view.weight_elements && node.view.weight_dtype != dtype.get())
-    return nullptr; // torch says what does not match, or casts
+  const Dtype type = dtype_of(dtype.get());
   Layer &layer = answer.layer;
-  PyObject *out_dtype = answer.output == Output::of_weight ? node.view.weight_dtype : dtype.get();
-  const std::uint8_t out_bytes = dtype_of(out_dtype).item_bytes;
+  layer.kind = static_cast<std::uint16_t>(rule.kind);
+  const bool floats = rule.takes == Takes::floats;
+  if ((floats && !type.floating) || (rule.takes == Takes::indices && !type.index) ||
+      !rule.answer(rule, view, in, answer))
+    return false;
+  if (floats && view.weight_elements && view.weight_dtype != dtype.get())
+    return false; // torch says what does not match, or casts
+  if (answer.output == Output::of_weight) {
+    Py_INCREF(view.weight_dtype);
+    out_dtype = Ref(view.weight_dtype);
+  } else {
+    out_dtype = std::move(dtype);
+  }
   layer.input_item_bytes = type.item_bytes;
   layer.input_bits = static_cast<std::uint8_t>(8 * type.item_bytes);
-  layer.output_item_bytes = out_bytes;
-  layer.output_bits = static_cast<std::uint8_t>(8 * out_bytes);
+  layer.output_item_bytes = dtype_of(out_dtype.get()).item_bytes;
+  layer.output_bits = static_cast<std::uint8_t>(8 * layer.output_item_bytes);
+  return true;
+}
 
+/// The output tensor that an answer stands for; owned.
+PyObject *Tracer::output_of(const LeafAnswer &answer, PyObject *input, PyObject *out_dtype,
+                            std::int32_t record) {
   const Recording::Slot slot = slot_of(input);
-  frames_.push_back({index, recording_.size()});
-  const Ref class_name(
-      PyObject_GetAttrString(reinterpret_cast<PyObject *>(Py_TYPE(node.module)), "__name__"));
-  const std::int32_t at = record(layer, class_name.get(), in, answer.out, &slot, 1);
-  frames_.pop_back();
-
-  if (real_) {
-    // For real: the function modes are off, so nothing is recorded twice.
-    PyObject *output = call_forward(node, &input, 1, nullptr);
-    if (output == nullptr) {
-      note_failure(index, &input, 1, nullptr);
-      return nullptr;
-    }
-    const bool keeps = answer.output == Output::view && slot != Recording::no_slot;
-    if (output == input && slot != Recording::no_slot)
-      recording_.write(slot, at);
-    else
-      own(output, keeps ? slot : recording_.new_slot(at));
-    return output;
-  }
   if (answer.output == Output::same) {
     if (slot != Recording::no_slot)
-      recording_.write(slot, at);
+      recording_.write(slot, record);
     else
-      own(input, recording_.new_slot(at));
+      own(input, recording_.new_slot(record));
     Py_INCREF(input);
     return input;
   }
   Ref output = make_tensor(answer.out, out_dtype);
   const bool keeps = answer.output == Output::view && slot != Recording::no_slot;
-  own(output.get(), keeps ? slot : recording_.new_slot(at));
+  own(output.get(), keeps ? slot : recording_.new_slot(record));
   return output.release();
+}
+
+/// The leaf's output by its rule; null without an error where the rule is not certain.
+PyObject *Tracer::call_leaf(Node &node, std::int32_t index, PyObject *input) {
+  const FunctionModesOff off(disable_.get());
+  // Parameters that were swapped since the walk (functional_call), or a transform such as
+  // vmap around the call: torch knows better.
+  PyObject *parameters = item(node.dict, names().parameters);
+  if (parameters != nullptr && (item(parameters, names().weight) != node.view.weight ||
+                                item(parameters, names().bias) != node.view.bias))
+    return nullptr;
+  const Ref transform(PyObject_CallNoArgs(peek_transform_.get()));
+  if (transform.get() != Py_None) return nullptr;
+  LeafAnswer answer;
+  Dims in;
+  Ref out_dtype;
+  if (!ask(*node.rule, node.view, input, in, out_dtype, answer)) return nullptr;
+
+  const Recording::Slot slot = slot_of(input);
+  frames_.push_back({index, recording_.size()});
+  const Ref class_name(
+      PyObject_GetAttrString(reinterpret_cast<PyObject *>(Py_TYPE(node.module)), "__name__"));
+  const std::int32_t at = record(answer.layer, class_name.get(), in, answer.out, &slot, 1);
+  frames_.pop_back();
+  if (!real_) return output_of(answer, input, out_dtype.get(), at);
+
+  // For real: the function modes are off, so nothing is recorded twice.
+  PyObject *output = call_forward(node, &input, 1, nullptr);
+  if (output == nullptr) {
+    note_failure(index, &input, 1, nullptr);
+    return nullptr;
+  }
+  const bool keeps = answer.output == Output::view && slot != Recording::no_slot;
+  if (output == input && slot != Recording::no_slot)
+    recording_.write(slot, at);
+  else
+    own(output, keeps ? slot : recording_.new_slot(at));
+  return output;
+}
+
+py::object Tracer::answer(std::size_t rule, const py::str &op, const py::object &input,
+                          const py::dict &attributes, const py::object &weight,
+                          const py::object &bias) {
+  LeafModule view;
+  view.dict = attributes.ptr();
+  const auto elements = [&](const py::object &parameter) -> std::int64_t {
+    if (parameter.is_none()) return 0;
+    const Ref dtype = checked(PyObject_GetAttr(parameter.ptr(), names().dtype));
+    view.weight_dtype = dtype.get(); // torch keeps its dtypes
+    view.weight_item_bytes = dtype_of(dtype.get()).item_bytes;
+    return parameter.attr("numel")().cast<std::int64_t>();
+  };
+  view.bias_elements = elements(bias);
+  view.weight_elements = elements(weight);
+  LeafAnswer answer;
+  Dims in;
+  Ref out_dtype;
+  if (!ask(leaf_rules()[rule], view, input.ptr(), in, out_dtype, answer)) return py::none();
+  const Recording::Slot slot = slot_of(input.ptr());
+  const std::int32_t at = record(answer.layer, op.ptr(), in, answer.out, &slot, 1);
+  return py::reinterpret_steal<py::object>(output_of(answer, input.ptr(), out_dtype.get(), at));
 }
 
 PyObject *Tracer::call_forward(Node &node, PyObject *const *args, Py_ssize_t n_args,
@@ -819,6 +875,8 @@ void register_tracer(py::module_ &module) {
            py::arg("shape") = py::none(), py::arg("dtype") = py::none(),
            py::arg("channel_axis") = 1, py::arg("batched") = true, py::arg("fields") = py::none(),
            py::arg("into") = py::none())
+      .def("answer", &Tracer::answer, py::arg("rule"), py::arg("op"), py::arg("input"),
+           py::arg("attributes"), py::arg("weight") = py::none(), py::arg("bias") = py::none())
       .def("another", &Tracer::another, py::arg("shape"), py::arg("dtype"))
       .def("alias", &Tracer::alias, py::arg("tensor"), py::arg("base"))
       .def("rewrite", &Tracer::rewrite, py::arg("mark"), py::arg("fields"))

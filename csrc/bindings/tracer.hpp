@@ -76,6 +76,10 @@ public:
   /// only and returns None if `shape` is None and there is no `into`.
   py::object emit(int kind, py::str op, py::sequence operands, py::object shape, py::object dtype,
                   int channel_axis, bool batched, py::object fields, py::object into);
+  /// The output of a function by the leaf rule of number `rule` for a module with such
+  /// attributes, recorded; None where the rule is not certain.
+  py::object answer(std::size_t rule, const py::str &op, const py::object &input,
+                    const py::dict &attributes, const py::object &weight, const py::object &bias);
   /// The next output of the last record, for ops that have several.
   py::object another(py::object shape, py::object dtype);
   /// Says that `tensor` is a view of `base`, or `base` itself.
@@ -103,6 +107,10 @@ public:
   bool is_mine() const;
 
 private:
+  bool ask(const LeafRule &rule, const LeafModule &view, PyObject *input, Dims &in, Ref &out_dtype,
+           LeafAnswer &answer);
+  PyObject *output_of(const LeafAnswer &answer, PyObject *input, PyObject *out_dtype,
+                      std::int32_t record);
   PyObject *call_leaf(Node &node, std::int32_t index, PyObject *input);
   PyObject *enter(Node &node, std::int32_t index, PyObject *const *args, Py_ssize_t n_args,
                   PyObject *names);
@@ -117,6 +125,7 @@ private:
   struct Dtype {
     std::uint8_t item_bytes;
     bool floating;
+    bool index; ///< int32 or int64, as indices are
   };
   const Dtype &dtype_of(PyObject *dtype);
   Recording::Slot slot_of(PyObject *tensor);
@@ -138,8 +147,9 @@ private:
     std::size_t operator()(const Template &key) const;
   };
 
-  Ref classify_, rewrite_, empty_, meta_, disable_, module_call_, empty_keywords_;
+  Ref classify_, rewrite_, empty_, meta_, disable_, module_call_, empty_keywords_, peek_transform_;
   bool real_;
+  bool global_hooks_ = false; ///< torch calls hooks for every module
   unsigned long thread_ = 0;
   Tracer *previous_ = nullptr;
   std::vector<Node> nodes_;

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import torch
@@ -140,18 +142,35 @@ class Builder:
             wanted["decoder_input_ids"] = None
         if "bbox" in self.names:
             wanted["bbox"] = None
-        made = {name: self.value(name) for name in wanted if name in self.names}
+        made = {}
+        for name in wanted:
+            if name in self.names:
+                with suppress(Exception):  # a config without what its kin have
+                    made[name] = self.value(name)
         return {name: value for name, value in made.items() if value is not None}
 
-    def candidates(self) -> Iterator[dict[str, Any]]:
+    def candidates(self) -> list[dict[str, Any]]:
         """Ways to call forward, the fullest first."""
-        special = SPECIAL.get(self.type)
-        if special is not None:
-            yield special(self)
         base = self.default()
-        yield from self._multimodal(base)
-        yield base
-        yield from self._other_shapes(base)
+        ways = (
+            self._special,
+            partial(self._multimodal, base),
+            lambda: iter([base]),
+            partial(self._other_shapes, base),
+            partial(self._with_mask, base),
+        )
+        found: list[dict[str, Any]] = []
+        for way in ways:
+            with suppress(Exception):
+                for call in way():
+                    found.append(call)
+        return [call for call in found if call]
+
+    def _special(self) -> Iterator[dict[str, Any]]:
+        if self.type in SPECIAL:
+            yield SPECIAL[self.type](self)
+
+    def _with_mask(self, base: dict[str, Any]) -> Iterator[dict[str, Any]]:
         if "attention_mask" in self.names and "input_ids" in base:
             yield {**base, "attention_mask": ones(*base["input_ids"].shape[:2])}
 

@@ -4,7 +4,24 @@ A rule gets (driver, func, args, kwargs), records the op and returns its output,
 NotImplemented where it is not certain: then torch decides, on meta tensors.
 """
 
-from bopscount.tracing.functions import elementwise, movement, products, reductions
+from bopscount.tracing.functions import (
+    as_modules,
+    elementwise,
+    movement,
+    packed,
+    products,
+    reductions,
+)
 from bopscount.tracing.functions.registry import FREE, RULES, VIEWS
 
-__all__ = ["FREE", "RULES", "VIEWS", "elementwise", "movement", "products", "reductions"]
+__all__ = [
+    "FREE",
+    "RULES",
+    "VIEWS",
+    "as_modules",
+    "elementwise",
+    "movement",
+    "packed",
+    "products",
+    "reductions",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -39,7 +40,7 @@ def _contiguous(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str,
 
 @rule(Tensor.clone, torch.clone)
 def _clone(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if not driver.live(args[0]):
+    if kwargs or len(args) != 1 or not driver.live(args[0]):
         return NotImplemented
     return driver.tracer.emit(KINDS["move"], "clone", (args[0],), tuple(args[0].shape))
 
@@ -64,8 +65,8 @@ _CASTS = {
 }
 
 
-def _cast_to(driver: Any, x: Tensor, dtype: torch.dtype) -> Any:
-    if x.dtype is dtype:
+def _cast_to(driver: Any, x: Tensor, dtype: torch.dtype, copy: bool = False) -> Any:
+    if x.dtype is dtype and not copy:
         return x
     return driver.tracer.emit(KINDS["move"], "to", (x,), tuple(x.shape), dtype)
 
@@ -73,27 +74,65 @@ def _cast_to(driver: Any, x: Tensor, dtype: torch.dtype) -> Any:
 @rule(Tensor.to, Tensor.type_as, Tensor.type)
 def _to(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Casts; a move to another device stays on meta, where the trace lives."""
-    x = args[0]
-    if driver.real or not x.is_meta:
+    x = _on_meta(driver, args[0])
+    if x is None:
         return NotImplemented
-    dtype = x.dtype
-    for value in (*args[1:], *kwargs.values()):
-        if isinstance(value, torch.dtype):
-            dtype = value
-        elif isinstance(value, Tensor):
-            dtype = value.dtype
-        elif not isinstance(value, (torch.device, str, bool, int, type(None), torch.memory_format)):
+    if func is not Tensor.to:
+        wanted = args[1] if len(args) == 2 and not kwargs else None
+        if isinstance(wanted, Tensor) and func is Tensor.type_as:
+            wanted = wanted.dtype
+        if not isinstance(wanted, torch.dtype):
             return NotImplemented
-    if kwargs.get("copy") or not args[1:] and not kwargs:
+        return _cast_to(driver, x, wanted)
+    names = ("device", "dtype", "non_blocking", "copy")
+    if len(args) > 1 and isinstance(args[1], (torch.dtype, Tensor)):
+        names = ("dtype", "non_blocking", "copy", "device")
+    given = {**dict(zip(names, args[1:], strict=False)), **kwargs}
+    if (
+        not given
+        or len(given) != len(args) + len(kwargs) - 1
+        or given.keys() - {*names, "memory_format"}
+    ):
         return NotImplemented
-    if func is Tensor.type and not isinstance(args[1], torch.dtype):
+    device, wanted = given.get("device"), given.get("dtype")
+    if not isinstance(device, (torch.device, str, int, type(None))):
         return NotImplemented
-    return _cast_to(driver, x, dtype)
+    if isinstance(wanted, Tensor):
+        wanted = wanted.dtype
+    if not isinstance(wanted, (torch.dtype, type(None))):
+        return NotImplemented
+    if any(type(given.get(name, False)) is not bool for name in ("non_blocking", "copy")):
+        return NotImplemented
+    order: Any = given.get("memory_format")
+    copy = given.get("copy", False)
+    rank = _RANKS.get(order, x.dim())
+    if rank != x.dim() or (len(args) > 1 and args[1] is None):
+        return NotImplemented
+    if order in _RANKS:
+        copy = True  # the values move
+    return _cast_to(driver, x, wanted or x.dtype, copy=copy)
+
+
+_RANKS = {torch.channels_last: 4, torch.channels_last_3d: 5}
 
 
 @rule(Tensor.cpu, Tensor.cuda)
 def _move_device(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    return NotImplemented if driver.real or not args[0].is_meta else args[0]
+    x = _on_meta(driver, args[0])
+    return NotImplemented if x is None else x
+
+
+def _on_meta(driver: Any, x: Tensor) -> Tensor | None:
+    """A traced tensor or parameter where the trace lives; None for a constant."""
+    if driver.real:
+        return None
+    if x.is_meta:
+        return x
+    if not driver.live(x):
+        return None
+    meta: Tensor = driver.to_meta(x)
+    driver.tracer.alias(meta, x)
+    return meta
 
 
 @rule(torch.cat, torch.concat, torch.concatenate)
@@ -175,8 +214,20 @@ def _look_up(driver: Any, x: Tensor, index: Any) -> Any:
 
 @rule(torch.roll, Tensor.roll, torch.flip, Tensor.flip)
 def _permuted(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    x = args[0] if args else kwargs["input"]
-    if not driver.live(x):
+    names = ("input", "dims") if func.__name__ == "flip" else ("input", "shifts", "dims")
+    given = {"dims": (), **dict(zip(names, args, strict=False)), **kwargs}
+    x, dims = given.get("input"), given["dims"]
+    if len(args) > len(names) or not isinstance(x, Tensor) or not driver.live(x):
+        return NotImplemented
+    dims = (dims,) if type(dims) is int else tuple(dims)
+    rank = x.dim()
+    if any(type(dim) is not int or not -rank <= dim < rank for dim in dims):
+        return NotImplemented
+    if func.__name__ == "roll":
+        shifts = given.get("shifts")
+        if len(dims or (0,)) != len(shifts if isinstance(shifts, (tuple, list)) else (0,)):
+            return NotImplemented
+    elif len({dim % rank for dim in dims}) != len(dims):
         return NotImplemented
     return driver.tracer.emit(KINDS["move"], func.__name__, (x,), tuple(x.shape))
 
@@ -185,8 +236,13 @@ def _permuted(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, A
 def _gather(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if kwargs or len(args) != 3 or not isinstance(args[2], Tensor):
         return NotImplemented
-    x, _, index = args
-    if not driver.live(x, index) or x.dim() != index.dim():
+    x, dim, index = args
+    rank = x.dim()
+    if not driver.live(x, index) or rank != index.dim() or index.dtype is not torch.int64:
+        return NotImplemented
+    if type(dim) is not int or not -rank <= dim < rank:
+        return NotImplemented
+    if any(i != dim % rank and index.shape[i] > x.shape[i] for i in range(rank)):
         return NotImplemented
     return driver.tracer.emit(
         KINDS["move"], "gather", (x, index), tuple(index.shape), fields={"extra_elements": 0}
@@ -207,7 +263,8 @@ def _factory(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, An
         return NotImplemented
     out = func(*args, **kwargs)
     if out.is_meta and out.numel() <= driver.constant_elements:
-        out = func(*args, **{**kwargs, "device": "cpu"})
+        with suppress(RuntimeError, ValueError, TypeError):  # some dtypes have no kernel
+            out = func(*args, **{**kwargs, "device": "cpu"})
     driver.tracer.emit(KINDS["move"], func.__name__, (), tuple(out.shape), out.dtype, into=out)
     return out
 

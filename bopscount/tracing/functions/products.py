@@ -92,8 +92,15 @@ def _grouped_mm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str,
     offsets = given.get("offs")
     if driver.real or left is None or right is None or offsets is None:
         return NotImplemented
+    if tuple(offsets.shape) != tuple(right.shape[:1]) or offsets.dtype is not torch.int32:
+        return NotImplemented
     a, b = tuple(left.shape), tuple(right.shape)
     if len(a) != 2 or len(b) != 3 or a[1] != b[1] or left.dtype is not right.dtype:
+        return NotImplemented
+    if left.dtype not in (torch.float32, torch.bfloat16, torch.float16):
+        return NotImplemented
+    # Rows must start at multiples of 16 bytes.
+    if any(step > 1 and step * left.itemsize % 16 for step in (*left.stride(), *right.stride())):
         return NotImplemented
     fields = {
         **weight_fields(right),
@@ -153,10 +160,18 @@ def _attention(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, 
     names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
     given = {**dict(zip(names, args, strict=False)), **kwargs}
     query, key, value = given["query"], given["key"], given["value"]
-    if not driver.live(query, key, value) or query.dtype is not key.dtype:
+    if not driver.live(query, key, value) or not query.dtype.is_floating_point:
+        return NotImplemented
+    if not query.dtype is key.dtype is value.dtype:
         return NotImplemented
     q, k, v = tuple(query.shape), tuple(key.shape), tuple(value.shape)
-    if min(len(q), len(k), len(v)) < 3 or q[-1] != k[-1] or k[-2] != v[-2]:
+    if (
+        0 in (*q, *k, *v)
+        or min(len(q), len(k), len(v)) < 3
+        or q[-1] != k[-1]
+        or k[-2] != v[-2]
+        or 0 in k + v
+    ):
         return NotImplemented
     if given.get("enable_gqa"):
         if k[:-3] != q[:-3] or v[:-3] != q[:-3] or k[-3] != v[-3] or q[-3] % k[-3]:
@@ -164,6 +179,12 @@ def _attention(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, 
     elif not (q[:-2] == k[:-2] == v[:-2]):
         return NotImplemented
     mask = given.get("attn_mask")
+    if mask is not None:
+        scores = (*q[:-1], k[-2])
+        if mask.dtype not in (torch.bool, query.dtype) or given.get("is_causal"):
+            return NotImplemented
+        if broadcast(scores, tuple(mask.shape)) != scores:
+            return NotImplemented
     fields = attention_fields(query, key, value, mask, bool(given.get("is_causal")))
     operands = (query, key, value) if mask is None else (query, key, value, mask)
     return driver.tracer.emit(
@@ -180,6 +201,10 @@ def _conv(rank: int) -> Rule:
         x, weight, bias = given["input"], given["weight"], given.get("bias")
         if not driver.live(x, weight) or x.dtype is not weight.dtype:
             return NotImplemented
+        if not x.dtype.is_floating_point or len(given) != len(args) + len(kwargs):
+            return NotImplemented
+        if bias is not None and (bias.dtype is not x.dtype or bias.shape != weight.shape[:1]):
+            return NotImplemented
         if weight.dim() != rank + 2 or x.dim() not in (rank + 1, rank + 2):
             return NotImplemented
         stride, padding, dilation = (
@@ -190,14 +215,19 @@ def _conv(rank: int) -> Rule:
         if stride is None or padding is None or dilation is None or type(groups) is not int:
             return NotImplemented
         channels, kernel = x.shape[-rank - 1], tuple(weight.shape[2:])
-        if groups < 1 or weight.shape[1] * groups != channels or weight.shape[0] % groups:
+        if (
+            groups < 1
+            or not channels
+            or weight.shape[1] * groups != channels
+            or weight.shape[0] % groups
+        ):
             return NotImplemented
         sizes = []
         for size, k, s, p, d in zip(
             x.shape[-rank:], kernel, stride, padding, dilation, strict=True
         ):
             room = size + 2 * p - d * (k - 1) - 1
-            if room < 0 or s < 1 or size < 1 or p < 0:
+            if room < 0 or min(s, size, k, d) < 1 or p < 0:
                 return NotImplemented
             sizes.append(room // s + 1)
         batch = tuple(x.shape[: -rank - 1])
@@ -233,6 +263,21 @@ for _rank in (1, 2, 3):
     rule(getattr(F, f"conv{_rank}d"))(_conv(_rank))
 
 
+def _masks_fit(given: dict[str, Any], scores: tuple[int, ...]) -> bool:
+    """Whether the masks, if any, are for (batch, heads, length, keys) scores."""
+    batch, heads, length, keys = scores
+    dtypes = (torch.bool, given["query"].dtype)
+    mask, padding = given.get("attn_mask"), given.get("key_padding_mask")
+    if given.get("is_causal") and mask is None:
+        return False
+    if padding is not None and (
+        tuple(padding.shape) != (batch, keys) or padding.dtype not in dtypes
+    ):
+        return False
+    shapes = ((length, keys), (batch * heads, length, keys))
+    return mask is None or (tuple(mask.shape) in shapes and mask.dtype in dtypes)
+
+
 @rule(F.multi_head_attention_forward)
 def _multi_head_attention(
     driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -255,7 +300,18 @@ def _multi_head_attention(
     length, batch, width = query.shape
     keys, heads = key.shape[0], given["num_heads"]
     weight, bias = given["in_proj_weight"], given["in_proj_bias"]
-    if width != given["embed_dim_to_check"] or width % heads or key.dim() != 3:
+    if width != given["embed_dim_to_check"] or heads < 1 or width % heads:
+        return NotImplemented
+    if key.dim() != 3 or value.dim() != 3 or key.shape[:2] != value.shape[:2]:
+        return NotImplemented
+    if key.shape[1] != batch or not all((length, batch, width, keys)):
+        return NotImplemented
+    if any(vector is not None and tuple(vector.shape) != (size,) or
+           vector is not None and vector.dtype is not query.dtype
+           for vector, size in ((bias, 3 * width), (given["out_proj_bias"], width))):  # fmt: skip
+        return NotImplemented
+    out_weight = given["out_proj_weight"]
+    if tuple(out_weight.shape) != (width, width) or out_weight.dtype is not query.dtype:
         return NotImplemented
     if given["training"] and given["dropout_p"]:
         return NotImplemented
@@ -266,8 +322,10 @@ def _multi_head_attention(
         return NotImplemented
     else:
         weights, biases = weight.chunk(3), (None,) * 3 if bias is None else bias.chunk(3)
-    if any(x.shape[-1] != w.shape[1] or x.dtype is not w.dtype for x, w in
+    if any(tuple(w.shape) != (width, x.shape[-1]) or x.dtype is not w.dtype for x, w in
            zip((query, key, value), weights, strict=True)):  # fmt: skip
+        return NotImplemented
+    if not _masks_fit(given, (batch, heads, length, keys)):
         return NotImplemented
     q, k, v = (
         _linear(driver, F.linear, (x, w, b), {})
@@ -292,8 +350,7 @@ def _multi_head_attention(
         KINDS["attention"], "multi_head_attention_forward", (q, k, v), (length, batch, width),
         fields=fields,
     )  # fmt: skip
-    out_weight, out_bias = given["out_proj_weight"], given["out_proj_bias"]
-    out = _linear(driver, F.linear, (attended, out_weight, out_bias), {})
+    out = _linear(driver, F.linear, (attended, out_weight, given["out_proj_bias"]), {})
     if not given.get("need_weights", True):
         return out, None
     shape: tuple[int, ...] = (batch, length, keys)

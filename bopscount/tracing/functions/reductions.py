@@ -21,6 +21,8 @@ def _reduced_shape(shape: tuple[int, ...], dim: Any, keepdim: bool) -> tuple[int
     if any(not -rank <= d < rank for d in dims):
         return None
     reduced = {d % rank for d in dims}
+    if len(reduced) != len(dims) or type(keepdim) is not bool:
+        return None
     if not reduced:
         reduced = set(range(rank))
     if keepdim:
@@ -51,17 +53,17 @@ for _name in ("sum", "mean", "amax", "amin"):
 
 def _softmax(kind: str) -> Rule:
     def handler(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        x = args[0] if args else kwargs.get("input")
-        dim = args[1] if len(args) > 1 else kwargs.get("dim")
-        dtype = kwargs.get("dtype")
+        in_python = func is F.softmax or func is F.log_softmax
+        names = ("input", "dim", "_stacklevel", "dtype") if in_python else ("input", "dim", "dtype")
+        given = {**dict(zip(names, args, strict=False)), **kwargs}
+        x, dim, dtype = given.get("input"), given.get("dim"), given.get("dtype")
+        if len(given) != len(args) + len(kwargs) or given.keys() - {*names}:
+            return NotImplemented
         if not isinstance(x, Tensor) or type(dim) is not int or not driver.live(x):
             return NotImplemented
-        if not x.dtype.is_floating_point or kwargs.keys() - {
-            "input",
-            "dim",
-            "dtype",
-            "_stacklevel",
-        }:
+        if not x.dtype.is_floating_point:
+            return NotImplemented
+        if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
             return NotImplemented
         shape = tuple(x.shape)
         if not -len(shape) <= dim < len(shape):
@@ -80,9 +82,12 @@ rule(F.log_softmax, torch.log_softmax, Tensor.log_softmax)(_softmax("log_softmax
 def _layer_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     given = dict(zip(("input", "normalized_shape", "weight", "bias", "eps"), args, strict=False))
     given.update(kwargs)
-    x, normalized = given["input"], tuple(given["normalized_shape"])
-    weight, bias = given.get("weight"), given.get("bias")
-    shape = tuple(x.shape)
+    x, weight, bias = given["input"], given.get("weight"), given.get("bias")
+    if not isinstance(given["normalized_shape"], (tuple, list)):
+        return NotImplemented
+    normalized, shape = tuple(given["normalized_shape"]), tuple(x.shape)
+    if bias is not None and (bias.dtype is not x.dtype or tuple(bias.shape) != normalized):
+        return NotImplemented
     if not driver.live(x) or not x.dtype.is_floating_point or not normalized:
         return NotImplemented
     if shape[-len(normalized) :] != normalized:
@@ -98,8 +103,10 @@ def _layer_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str,
 @rule(*existing(F, "rms_norm"))
 def _rms_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     given = {**dict(zip(("input", "normalized_shape", "weight"), args, strict=False)), **kwargs}
-    x, normalized, weight = given["input"], tuple(given["normalized_shape"]), given.get("weight")
-    shape = tuple(x.shape)
+    x, weight = given["input"], given.get("weight")
+    if not isinstance(given["normalized_shape"], (tuple, list)):
+        return NotImplemented
+    normalized, shape = tuple(given["normalized_shape"]), tuple(x.shape)
     if not driver.live(x) or not x.dtype.is_floating_point or not normalized:
         return NotImplemented
     if shape[-len(normalized) :] != normalized:
@@ -114,8 +121,15 @@ def _rms_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, A
 
 @rule(F.normalize)
 def _normalize(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    x = args[0] if args else kwargs["input"]
-    if kwargs.get("out") is not None or not driver.live(x) or not x.dtype.is_floating_point:
+    given = {
+        "dim": 1,
+        **dict(zip(("input", "p", "dim", "eps", "out"), args, strict=False)),
+        **kwargs,
+    }
+    x, dim = given["input"], given["dim"]
+    if given.get("out") is not None or not driver.live(x) or not x.dtype.is_floating_point:
+        return NotImplemented
+    if type(dim) is not int or not -x.dim() <= dim < x.dim():
         return NotImplemented
     return driver.tracer.emit(KINDS["normalize"], "normalize", (x,), tuple(x.shape))
 
@@ -130,29 +144,15 @@ def _batch_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str,
     if given.get("training") or not driver.live(x) or mean is None or x.dim() < 2:
         return NotImplemented
     features = x.shape[1]
-    if tuple(mean.shape) != (features,) or not x.dtype.is_floating_point:
+    if not x.dtype.is_floating_point or not features:
         return NotImplemented
-    if weight is not None and (tuple(weight.shape) != (features,) or weight.dtype is not x.dtype):
-        return NotImplemented
+    for vector in (mean, given["running_var"], weight, given.get("bias")):
+        if vector is not None and (
+            tuple(vector.shape) != (features,) or vector.dtype is not x.dtype
+        ):
+            return NotImplemented
     fields = {} if weight is None else weight_fields(weight, given.get("bias"))
     fields["extra_elements"] = 2 * features
     return driver.tracer.emit(
         KINDS["batch_norm"], "batch_norm", (x,), tuple(x.shape), fields=fields
     )
-
-
-@rule(F.adaptive_avg_pool2d, torch._C._nn.adaptive_avg_pool2d)
-def _adaptive_avg_pool2d(
-    driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    if kwargs or len(args) != 2:
-        return NotImplemented
-    x, size = args
-    size = (size, size) if type(size) is int else tuple(size)
-    if not driver.live(x) or x.dim() not in (3, 4) or len(size) != 2 or 0 in x.shape:
-        return NotImplemented
-    wanted = [old if new is None else new for new, old in zip(size, x.shape[-2:], strict=True)]
-    shape = (*x.shape[:-2], *wanted)
-    return driver.tracer.emit(
-        KINDS["adaptive_avg_pool"], "adaptive_avg_pool2d", (x,), shape, batched=x.dim() == 4
-    )  # fmt: skip

@@ -1,0 +1,170 @@
+"""Functions that do what a leaf module does, answered by that module's rule."""
+
+from __future__ import annotations
+
+from types import BuiltinFunctionType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - torch's own custom
+
+from bopscount._core import LEAF_RULES
+from bopscount.tracing.functions.registry import Rule, existing, rule
+
+_REQUIRED = object()
+_POOL = {"kernel_size": _REQUIRED, "stride": None, "padding": 0}
+_SIGNATURES: dict[str, dict[str, Any]] = {
+    "max_pool": {**_POOL, "dilation": 1, "ceil_mode": False, "return_indices": False},
+    "avg_pool": {**_POOL, "ceil_mode": False, "count_include_pad": True, "divisor_override": None},
+    "adaptive_avg_pool": {"output_size": _REQUIRED},
+    "adaptive_max_pool": {"output_size": _REQUIRED, "return_indices": False},
+}
+
+
+def _as_module(leaf: str, signature: dict[str, Any], op: str) -> Rule:
+    """A rule that hands the function's arguments to the leaf rule as attributes.
+
+    Args:
+        leaf: Name of the leaf rule.
+        signature: Arguments after the input with their defaults, in torch's order;
+            "weight" and "bias" are tensors.
+        op: What the record is called.
+    """
+    number = LEAF_RULES.index(leaf)
+    names = tuple(signature)
+
+    def handler(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        kwargs = dict(kwargs)
+        x = args[0] if args else kwargs.pop("input", None)
+        if len(args) > len(names) + 1 or kwargs.keys() - signature.keys():
+            return NotImplemented
+        attributes = {**signature, **dict(zip(names, args[1:], strict=False)), **kwargs}
+        if any(value is _REQUIRED for value in attributes.values()):
+            return NotImplemented
+        if not isinstance(x, Tensor) or not driver.live(x):
+            return NotImplemented
+        weight, bias = attributes.pop("weight", None), attributes.pop("bias", None)
+        for name, value in attributes.items():
+            sizes = isinstance(value, (tuple, list)) and name == "output_size"
+            if sizes and isinstance(func, BuiltinFunctionType) and None in value:
+                return NotImplemented  # only torch.nn.functional's own take None
+            if isinstance(value, list):
+                attributes[name] = tuple(value)
+            elif value == () and name == "stride":
+                attributes[name] = None
+        return _or_torch(driver.tracer.answer(number, op, x, attributes, weight, bias))
+
+    return handler
+
+
+def _are_vectors(length: int, x: Tensor, *vectors: Tensor | None) -> bool:
+    """Whether weight and bias, if any, are what torch takes for these channels."""
+    return all(
+        vector is None or (vector.dtype is x.dtype and tuple(vector.shape) == (length,))
+        for vector in vectors
+    )
+
+
+def _or_torch(output: Any) -> Any:
+    return NotImplemented if output is None else output
+
+
+for _rank in (1, 2, 3):
+    for _kind, _signature in _SIGNATURES.items():
+        _leaf = f"{_kind}{_rank}d"
+        _functions = {*existing(F, _leaf), *existing(torch, _leaf), *existing(torch._C._nn, _leaf)}
+        rule(*_functions)(_as_module(_leaf, _signature, _leaf))
+
+rule(F.glu)(_as_module("glu", {"dim": -1}, "glu"))
+rule(F.pixel_shuffle)(_as_module("pixel_shuffle", {"upscale_factor": _REQUIRED}, "pixel_shuffle"))
+rule(F.local_response_norm)(
+    _as_module(
+        "local_response_norm",
+        {"size": _REQUIRED, "alpha": 1e-4, "beta": 0.75, "k": 1.0},
+        "local_response_norm",
+    )
+)
+
+
+@rule(F.softmin)
+def _softmin(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    given = {**dict(zip(("input", "dim", "_stacklevel", "dtype"), args, strict=False)), **kwargs}
+    x = given["input"]
+    if given.get("dtype") is not None or not driver.live(x):
+        return NotImplemented
+    attributes = {"dim": given.get("dim")}
+    return _or_torch(driver.tracer.answer(LEAF_RULES.index("softmax"), "softmin", x, attributes))
+
+
+@rule(F.lp_pool1d, F.lp_pool2d, F.lp_pool3d)
+def _lp_pool(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    names = ("input", "norm_type", "kernel_size", "stride", "ceil_mode")
+    given = {"stride": None, "ceil_mode": False, **dict(zip(names, args, strict=False)), **kwargs}
+    x = given["input"]
+    if not driver.live(x):
+        return NotImplemented
+    number = LEAF_RULES.index(func.__name__)
+    return _or_torch(driver.tracer.answer(number, func.__name__, x, given))
+
+
+@rule(F.group_norm)
+def _group_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    names = ("input", "num_groups", "weight", "bias", "eps")
+    given = {"weight": None, "bias": None, **dict(zip(names, args, strict=False)), **kwargs}
+    x, weight, groups = given["input"], given["weight"], given["num_groups"]
+    if not driver.live(x) or x.dim() < 2 or type(groups) is not int or groups < 1:
+        return NotImplemented
+    channels = x.shape[1]
+    if channels % groups or not _are_vectors(channels, x, weight, given["bias"]):
+        return NotImplemented
+    number, attributes = (
+        LEAF_RULES.index("group_norm"),
+        {"num_channels": channels, "num_groups": groups},
+    )
+    return _or_torch(
+        driver.tracer.answer(number, "group_norm", x, attributes, weight, given["bias"])
+    )
+
+
+@rule(F.instance_norm)
+def _instance_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    names = ("input", "running_mean", "running_var", "weight", "bias", "use_input_stats")
+    given = {**dict.fromkeys(names), **dict(zip(names, args, strict=False)), **kwargs}
+    x, weight = given["input"], given["weight"]
+    if not driver.live(x) or x.dim() not in (3, 4, 5) or given["running_mean"] is not None:
+        return NotImplemented
+    channels = x.shape[1]
+    if given["use_input_stats"] is False or not _are_vectors(channels, x, weight, given["bias"]):
+        return NotImplemented
+    number = LEAF_RULES.index(f"instance_norm{x.dim() - 2}d")
+    attributes = {"num_features": channels, "_buffers": {}}
+    return _or_torch(
+        driver.tracer.answer(number, "instance_norm", x, attributes, weight, given["bias"])
+    )
+
+
+@rule(F.interpolate, F.upsample)
+def _interpolate(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    names = ("input", "size", "scale_factor", "mode", "align_corners", "recompute_scale_factor")
+    given = {**dict.fromkeys(names), **dict(zip(names, args, strict=False)), **kwargs}
+    x, size, factor = given["input"], given["size"], given["scale_factor"]
+    mode = given["mode"] or "nearest"
+    ranks = {"linear": (3,), "bilinear": (4,), "bicubic": (4,), "trilinear": (5,)}
+    if not driver.live(x) or (size is None) == (factor is None) or given.get("antialias"):
+        return NotImplemented
+    if mode not in ("nearest", "nearest-exact") and x.dim() not in ranks.get(mode, ()):
+        return NotImplemented
+    if given["align_corners"] is not None and mode not in ranks:
+        return NotImplemented
+    if isinstance(factor, (tuple, list)):
+        factor = tuple(float(part) for part in factor)
+    elif factor is not None:
+        factor = float(factor)
+    attributes = {
+        "size": tuple(size) if isinstance(size, (tuple, list)) else size,
+        "scale_factor": factor,
+        "mode": mode,
+    }
+    number = LEAF_RULES.index("upsample")
+    return _or_torch(driver.tracer.answer(number, "interpolate", x, attributes))

@@ -1,0 +1,460 @@
+"""Each op stands with the module that ran it, and knows which ops made its inputs."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812 - torch's own custom
+from tracing_cases import Calls, parameter, report_of, table_of_real_run, values
+
+import bopscount
+
+IMAGE, ROWS = values(2, 3, 8, 8), values(2, 4, 8)
+METRICS = bopscount.Totals.__dataclass_fields__
+
+
+def edges(table):
+    """(op, the ops that made its operands), inputs and parameters left out."""
+    names = [f"{op} {index}" for index, op in enumerate(table.ops)]
+    starts = table.producer_starts
+    made_by = [
+        sorted({int(i) for i in table.producers[starts[at] : starts[at + 1]] if i >= 0})
+        for at in range(len(table))
+    ]
+    return {name: [names[i] for i in of] for name, of in zip(names, made_by, strict=True) if of}
+
+
+def edges_of(forward, inputs=IMAGE, **modules):
+    """The same, both by rules and by a run; the op names may differ between them."""
+    model = Calls(forward, **modules)
+    table = bopscount.trace(model, inputs=inputs, run="never")
+    assert len(table.producer_starts) == len(table) + 1
+    assert (table.producers < len(table)).all()
+    of_run = edges(table_of_real_run(model, inputs))
+    found = edges(table)
+    assert [len(of) for of in of_run.values()] == [len(of) for of in found.values()]
+    return found
+
+
+def conv():
+    return nn.Conv2d(3, 3, 3, padding=1)
+
+
+def test_a_chain_reads_what_the_layer_before_made():
+    table = bopscount.trace(nn.Sequential(conv(), nn.BatchNorm2d(3), nn.ReLU()), inputs=IMAGE)
+    assert table.producers.tolist() == [-1, 0, 1]
+    assert table.producer_starts.tolist() == [0, 1, 2, 3]
+
+
+def test_a_layer_that_no_op_feeds_reads_the_input():
+    found = edges_of(lambda self, x: (self.a(x), self.b(x)), a=conv(), b=conv())
+    assert found == {}
+
+
+def test_a_residual_sum_reads_both_its_branches():
+    found = edges_of(
+        lambda self, x: self.act(self.a(x) + self.b(self.a(x))), a=conv(), b=conv(), act=nn.ReLU()
+    )
+    assert found == {
+        "Conv2d 2": ["Conv2d 1"],
+        "add 3": ["Conv2d 0", "Conv2d 2"],
+        "ReLU 4": ["add 3"],
+    }
+
+
+def test_a_residual_sum_in_place_reads_both_its_branches():
+    def forward(self, x):
+        x = self.a(x)
+        x += self.b(x)
+        return self.act(x)
+
+    found = edges_of(forward, a=conv(), b=conv(), act=nn.ReLU(inplace=True))
+    (add,) = (name for name in found if "add" in name)
+    assert found[add] == ["Conv2d 0", "Conv2d 1"]
+    assert found["ReLU 3"] == [add]
+
+
+def test_a_concatenation_reads_all_its_parts():
+    found = edges_of(
+        lambda self, x: self.c(torch.cat([self.a(x), x, self.b(x)], 1)),
+        a=conv(), b=conv(), c=nn.Conv2d(9, 1, 1),
+    )  # fmt: skip
+    assert found == {"cat 2": ["Conv2d 0", "Conv2d 1"], "Conv2d 3": ["cat 2"]}
+
+
+def test_a_stack_reads_all_its_parts():
+    found = edges_of(
+        lambda self, x: self.act(torch.stack([self.a(x), self.b(x)])),
+        a=conv(), b=conv(), act=nn.ReLU(),
+    )  # fmt: skip
+    assert found == {"stack 2": ["Conv2d 0", "Conv2d 1"], "ReLU 3": ["stack 2"]}
+
+
+VIEWS = {
+    "view": lambda x: x.view(2, -1),
+    "reshape": lambda x: x.reshape(2, 3, 64),
+    "flatten": lambda x: x.flatten(1),
+    "permute": lambda x: x.permute(0, 2, 3, 1),
+    "transpose": lambda x: x.transpose(1, 2),
+    "slice": lambda x: x[:, 1:, ::2],
+    "select": lambda x: x[0],
+    "new axis": lambda x: x[..., None],
+    "unsqueeze": lambda x: x.unsqueeze(0),
+    "squeeze": lambda x: x[:1].squeeze(0),
+    "expand": lambda x: x[:, :1].expand(2, 5, 8, 8),
+    "chunk": lambda x: x.chunk(2, 1)[1],
+    "split": lambda x: x.split([1, 2], 1)[0],
+    "torch.split": lambda x: torch.split(x, 2, 1)[1],
+    "unbind": lambda x: x.unbind(1)[2],
+    "narrow": lambda x: x.narrow(1, 0, 2),
+    "movedim": lambda x: x.movedim(1, -1),
+    "unflatten": lambda x: x.unflatten(-1, (2, 4)),
+    "diagonal": lambda x: x.diagonal(dim1=2, dim2=3),
+    "mT": lambda x: x.mT,
+    "detach": lambda x: x.detach(),
+    "unfold": lambda x: x.unfold(2, 3, 1),
+    "view_as": lambda x: x.view_as(x),
+    "as_strided": lambda x: x.as_strided((2, 3), (3, 1)),
+    "contiguous": lambda x: x.contiguous(),
+    "to its own dtype": lambda x: x.to(torch.float32),
+    "float": lambda x: x.float(),
+    "views of views": lambda x: x.view(2, 3, 64).transpose(1, 2)[:, ::2].unsqueeze(1),
+    "eval dropout": lambda x: F.dropout(x, training=False),
+    "swapaxes": lambda x: torch.swapaxes(x, 1, 2),
+    "ravel": lambda x: x.ravel(),
+    "atleast_3d": torch.atleast_3d,
+    "squeeze_": lambda x: x[:1].squeeze_(0),
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_view_is_made_by_what_made_its_base(name):
+    view = VIEWS[name]
+    found = edges_of(lambda self, x: self.act(view(self.a(x))), a=conv(), act=nn.Tanh())
+    assert found == {"Tanh 1": ["Conv2d 0"]}
+
+
+@pytest.mark.parametrize("name", ["view", "slice", "unbind", "chunk", "transpose"])
+def test_a_view_written_in_place_writes_its_base(name):
+    def forward(self, x):
+        x = self.a(x)
+        VIEWS[name](x).mul_(2)
+        return self.act(x)
+
+    found = edges_of(forward, a=conv(), act=nn.Tanh())
+    (write,) = (op for op in found if "mul" in op)
+    assert found[write] == ["Conv2d 0"]
+    assert found["Tanh 2"] == [write]
+
+
+IN_PLACE = {
+    "relu_": lambda x: x.relu_(),
+    "add_": lambda x: x.add_(1),
+    "+=": lambda x: x.__iadd__(1),
+    "clamp_": lambda x: x.clamp_(0, 1),
+    "zero_": lambda x: x.zero_(),
+    "F.relu": lambda x: F.relu(x, inplace=True),
+    "F.elu": lambda x: F.elu(x, inplace=True),
+    "masked_fill_": lambda x: x.masked_fill_(x > 0, 0.0),
+    "setitem": lambda x: x.__setitem__((slice(None), 0), 1.0),
+    "copy_": lambda x: x.copy_(torch.ones(8, 8)),
+}
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_what_is_written_in_place_was_made_by_the_writer(name):
+    def forward(self, x):
+        x = self.a(x)
+        IN_PLACE[name](x)
+        return self.act(x)
+
+    model = Calls(forward, a=conv(), act=nn.Tanh())
+    for table in (bopscount.trace(model, inputs=IMAGE), table_of_real_run(model, IMAGE)):
+        found = edges(table)
+        (last,) = found[f"Tanh {table.ops.index('Tanh')}"]
+        assert "Conv2d" not in last
+
+
+def test_a_modules_of_in_place_layers_reads_the_last_writer():
+    found = edges_of(
+        lambda self, x: self.b(self.act(self.a(x))), a=conv(), act=nn.ReLU(inplace=True), b=conv()
+    )
+    assert found == {"ReLU 1": ["Conv2d 0"], "Conv2d 2": ["ReLU 1"]}
+
+
+SECOND_OUTPUTS = {
+    "max": lambda x: x.max(1)[1],
+    "topk": lambda x: x.topk(2).indices,
+    "sort": lambda x: torch.sort(x)[1],
+    "var_mean": lambda x: torch.var_mean(x, 1)[1],
+    "max_pool": lambda x: F.max_pool2d(x, 2, return_indices=True)[1],
+}
+
+
+@pytest.mark.parametrize("name", SECOND_OUTPUTS)
+def test_every_output_of_an_op_is_made_by_it(name):
+    model = Calls(lambda self, x: SECOND_OUTPUTS[name](self.a(x)) * 2, a=conv())
+    for table in (bopscount.trace(model, inputs=IMAGE), table_of_real_run(model, IMAGE)):
+        found = edges(table)
+        (product,) = (op for op in found if "mul" in op)
+        assert len(found[product]) == 1
+        assert "Conv2d" not in found[product][0]
+
+
+def test_what_torch_answers_itself_stays_in_the_flow():
+    def forward(self, x):
+        x = torch.fft.fft2(self.a(x)).real
+        x = torch.einsum("...k,ko->...o", x, *self.own)
+        return self.act(F.pixel_shuffle(x.cumsum(1).repeat(1, 4, 1, 1), 2))
+
+    model = Calls(forward, parameter(8, 8), a=conv(), act=nn.Tanh())
+    for table in (bopscount.trace(model, inputs=IMAGE), table_of_real_run(model, IMAGE)):
+        reached, starts = (
+            {len(table.ops) - 1 - table.ops[::-1].index("Tanh")},
+            (table.producer_starts),
+        )
+        for at in range(len(table) - 1, -1, -1):
+            if at in reached:
+                reached |= {int(i) for i in table.producers[starts[at] : starts[at + 1]]}
+        assert 0 in reached
+        assert table.ops[0] == "Conv2d"
+
+
+def test_recurrent_layers_and_cells_stay_in_the_flow():
+    def forward(self, x):
+        out, (hidden, _) = self.lstm(self.a(x))
+        return self.act(out), self.act(hidden), self.act(self.cell(out[0])[0])
+
+    model = Calls(
+        forward, a=nn.Linear(8, 8), lstm=nn.LSTM(8, 8), act=nn.Tanh(), cell=nn.LSTMCell(8, 8)
+    )
+    for table in (bopscount.trace(model, inputs=ROWS), table_of_real_run(model, ROWS)):
+        found = edges(table)
+        sources = [of for op, of in found.items() if op.startswith("Tanh")]
+        assert len(sources) == 3
+        assert all(sources)
+
+
+def test_attention_reads_query_key_and_value():
+    def forward(self, x):
+        return self.out(F.scaled_dot_product_attention(self.q(x), self.k(x), self.v(x)))
+
+    linears = {name: nn.Linear(8, 8) for name in ("q", "k", "v", "out")}
+    table = bopscount.trace(Calls(forward, **linears), inputs=ROWS)
+    assert edges(table) == {
+        "scaled_dot_product_attention 3": ["Linear 0", "Linear 1", "Linear 2"],
+        "Linear 4": ["scaled_dot_product_attention 3"],
+    }
+
+
+def test_modules_that_pass_their_input_on_do_not_break_the_flow():
+    model = nn.Sequential(conv(), nn.Identity(), nn.Dropout(), nn.Flatten(), nn.Tanh())
+    table = bopscount.trace(model, inputs=IMAGE)
+    reached = {4}
+    for at in range(4, 0, -1):
+        if at in reached:
+            starts = table.producer_starts
+            reached |= set(table.producers[starts[at] : starts[at + 1]].tolist())
+    assert 0 in reached
+
+
+# Calls, sharing, recursion.
+
+
+def rows_of(model, inputs, rules="torchstat"):
+    """Rows by path, after checking that all sums agree."""
+    table = bopscount.trace(model, inputs=inputs)
+    report = bopscount.count(table, rules=rules)
+    totals = report.totals.costs()
+
+    def sums(items):
+        return tuple(map(sum, zip(*(item.costs() for item in items), strict=True)))
+
+    assert sums(report.layers) == totals
+    assert sums(report.by_kind().values()) == totals
+    for number in (1, 2, 3):
+        assert sums(bopscount.count(table, rules=rules, query_granularity=number).rows) == totals
+        assert sums(report.by_module(number).values()) == totals
+    assert bopscount.scan(model, inputs=inputs, rules=rules).costs() == totals
+    assert report.totals.params == sum(p.numel() for p in model.parameters())
+    return {row.module_path: row for row in report.rows}
+
+
+both_rules = pytest.mark.parametrize("rules", ["torchstat", "full"])
+
+
+@both_rules
+def test_a_module_called_n_times_costs_n_times_and_has_its_parameters_once(rules):
+    def forward(self, x):
+        for _ in range(5):
+            x = self.a(x)
+        return x
+
+    once = rows_of(Calls(lambda self, x: self.a(x), a=nn.Linear(8, 8)), ROWS, rules)["a"]
+    row = rows_of(Calls(forward, a=nn.Linear(8, 8)), ROWS, rules)["a"]
+    assert (row.calls, row.params) == (5, 72)
+    assert (row.macs, row.flops, row.mem_write) == tuple(
+        5 * value for value in (once.macs, once.flops, once.mem_write)
+    )
+
+
+def test_calls_of_different_shapes_add_up():
+    model = Calls(lambda self, x: (self.a(x), self.a(x[:, 0]), self.a(x[0, 0])), a=nn.Linear(8, 8))
+    row = rows_of(model, ROWS)["a"]
+    assert (row.calls, row.macs) == (3, (8 + 2 + 1) * 64)
+    assert row.input_shape == (4, 8)
+    assert row.output_shape == ()
+
+
+@both_rules
+def test_a_module_list_used_again_and_again(rules):
+    def forward(self, x):
+        for index in (0, 2, 0, 1, 0):
+            x = self.parts[index](x)
+        return x
+
+    parts = nn.ModuleList([nn.Linear(8, 8, bias=False) for _ in range(4)])
+    rows = rows_of(Calls(forward, parts=parts), ROWS, rules)
+    assert [rows[f"parts.{i}"].calls for i in range(4)] == [3, 1, 1, 0]
+    assert [rows[f"parts.{i}"].macs for i in range(4)] == [3 * 512, 512, 512, 0]
+    assert [rows[f"parts.{i}"].params for i in range(4)] == [64] * 4
+
+
+@both_rules
+def test_an_aliased_module_is_one_row_and_an_aliased_container_too(rules):
+    block = nn.Sequential(nn.Linear(8, 8), nn.ReLU())
+    model = nn.Sequential(block, nn.Sequential(block, block[0]), block)
+    rows = rows_of(model, ROWS, rules)
+    assert list(rows) == ["0.0", "0.1"]
+    assert (rows["0.0"].calls, rows["0.1"].calls) == (4, 3)
+
+
+@both_rules
+def test_tied_weights_count_once_and_cost_each_time(rules):
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed = nn.Embedding(10, 8)
+            self.body = nn.Linear(8, 8, bias=False)
+            self.out = nn.Linear(8, 10, bias=False)
+            self.out.weight = self.embed.weight
+            self.extra = self.embed.weight
+
+        def forward(self, ids):
+            x = self.body(self.embed(ids))
+            return self.out(x) + F.linear(x, self.extra) + x @ self.embed.weight.t()
+
+    rows = rows_of(Tied(), torch.zeros(2, 3, dtype=torch.int64), rules)
+    # The model itself owns the weight first, as named_parameters has it.
+    owners = {path: row.params for path, row in rows.items() if row.params}
+    assert owners == {"(parameters)": 80, "body": 64}
+    assert rows["out"].macs == rows["(linear)"].macs == rows["(matmul)"].macs == 6 * 80
+
+
+@both_rules
+def test_recursion_is_attributed_to_the_module_that_recurs(rules):
+    class Recursive(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.proj = nn.Linear(8, 8)
+
+        def forward(self, x, depth=3):
+            x = self.proj(x) @ x.mT @ x
+            return self(x, depth - 1) if depth else x
+
+    rows = rows_of(nn.Sequential(Recursive()), ROWS, rules)
+    assert rows["0.proj"].calls == 4
+    assert rows["0.(matmul)"].calls == 8
+    assert rows["0.proj"].macs == 4 * 8 * 64
+    assert bopscount.trace(Recursive(), inputs=ROWS).nodes[0].calls == 4
+
+
+def test_a_module_that_contains_itself_through_a_list_is_followed():
+    class Cyclic(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.proj = nn.Linear(8, 8)
+            self.again = [self]
+
+        def forward(self, x, depth=2):
+            return self.again[0](self.proj(x), depth - 1) if depth else self.proj(x)
+
+    assert rows_of(Cyclic(), ROWS)["proj"].calls == 3
+
+
+def test_a_registered_cycle_of_modules_is_followed():
+    class Child(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.proj = nn.Linear(8, 8)
+
+        def forward(self, x, depth):
+            return self.parent(self.proj(x), depth - 1)
+
+    class Parent(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.child = Child()
+            self.child.parent = self
+
+        def forward(self, x, depth=3):
+            return self.child(x, depth) if depth else x
+
+    model = Parent()
+    report = report_of(model, ROWS)
+    assert {row.module_path: row.calls for row in report.rows} == {"child.proj": 3}
+
+
+def test_modules_never_called_keep_their_rows():
+    model = Calls(
+        lambda self, x: self.b(x),
+        a=nn.Sequential(nn.Linear(8, 8), nn.Sequential(nn.ReLU(), nn.BatchNorm1d(3))),
+        b=nn.Linear(8, 8),
+        c=nn.ModuleDict({"x": nn.Conv2d(1, 1, 1)}),
+    )
+    rows = rows_of(model, ROWS, "full")
+    assert {path: row.calls for path, row in rows.items()} == {
+        "inert": 0, "a.0": 0, "a.1.0": 0, "a.1.1": 0, "b": 1, "c.x": 0, "own": 0,
+    }  # fmt: skip
+    assert (rows["a.0"].params, rows["c.x"].params) == (72, 2)
+    assert rows["a.0"].kind == "uncalled"
+
+
+def test_functional_ops_belong_to_the_module_whose_forward_calls_them():
+    def inner():
+        return Calls(lambda self, x: torch.tanh(self.proj(x)) @ x.mT @ x, proj=nn.Linear(8, 8))
+
+    model = Calls(lambda self, x: self.b(torch.exp(self.a(x))), a=inner(), b=inner())
+    rows = rows_of(model, ROWS, "full")
+    assert rows["a.(matmul)"].calls == rows["b.(matmul)"].calls == 2
+    assert rows["a.(functional)"].flops == rows["b.(functional)"].flops == ROWS.numel()
+    assert rows["(functional)"].flops == ROWS.numel()
+
+
+def test_a_bound_forward_called_directly_counts_for_the_caller():
+    # Nothing passes through the child's __call__, as with torch's own hooks.
+    model = Calls(lambda self, x: self.a.forward(x), a=nn.Linear(8, 8))
+    assert report_of(model, ROWS).totals.macs == 8 * 64
+
+
+def test_methods_of_a_child_other_than_forward_count():
+    class Encoder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.proj = nn.Linear(8, 8)
+
+        def encode(self, x):
+            return self.proj(x) @ x.mT
+
+    rows = rows_of(Calls(lambda self, x: self.encoder.encode(x), encoder=Encoder()), ROWS)
+    assert rows["encoder.proj"].macs == 8 * 64
+    assert sum(row.macs for row in rows.values()) == 8 * 64 + 2 * 4 * 4 * 8
+
+
+def test_a_wide_and_a_deep_model_have_their_rows():
+    deep = nn.Linear(8, 8)
+    for _ in range(300):
+        deep = nn.Sequential(deep)
+    wide = nn.Sequential(*(nn.Linear(8, 8) for _ in range(300)))
+    rows = rows_of(nn.Sequential(deep, wide), ROWS)
+    assert len(rows) == 301
+    assert {row.macs for row in rows.values()} == {512}

@@ -1,0 +1,43 @@
+"""Function rules: shapes, dtypes, identity and errors are those of torch's meta kernels."""
+
+import pytest
+import torch
+from against_meta import T, check, examples, in_trace
+from function_calls import CALLS
+from hypothesis import given
+from torch import Tensor
+from torch.overrides import resolve_name
+
+from bopscount.tracing.functions import RULES
+
+STAY_ON_META = (Tensor.cpu, Tensor.cuda)
+# Torch packs on the CPU only: test_trace_ops compares their layers with a run for real.
+PACKING = (torch._VF._pack_padded_sequence, torch._VF._pad_packed_sequence)
+
+
+def name_of(function):
+    return resolve_name(function) or function.__name__
+
+
+@pytest.mark.parametrize(
+    "function", [f for f in RULES if f not in (*STAY_ON_META, *PACKING)], ids=name_of
+)
+def test_agrees_with_torch(function):
+    assert function in CALLS, "a rule without a strategy in function_calls"
+
+    @examples(12)
+    @given(CALLS[function])
+    def agrees(call):
+        check(function, *call)
+
+    agrees()
+
+
+def test_every_strategy_is_for_a_rule():
+    assert [name_of(function) for function in CALLS if function not in RULES] == []
+
+
+@pytest.mark.parametrize("function", STAY_ON_META, ids=name_of)
+def test_a_move_to_a_device_changes_nothing_in_a_trace(function):
+    outcome, _ = in_trace(function, (T((2, 3)),), {})
+    assert outcome == ("out", ((2, 3), torch.float32, 0))
