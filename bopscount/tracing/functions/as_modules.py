@@ -132,7 +132,11 @@ def _instance_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[s
     names = ("input", "running_mean", "running_var", "weight", "bias", "use_input_stats")
     given = {**dict.fromkeys(names), **dict(zip(names, args, strict=False)), **kwargs}
     x, weight = given["input"], given["weight"]
-    if not driver.live(x) or x.dim() not in (3, 4, 5) or given["running_mean"] is not None:
+    if (
+        not driver.live(x)
+        or x.dim() not in (3, 4, 5)
+        or not (given["running_mean"] is given["running_var"] is None)
+    ):
         return NotImplemented
     channels = x.shape[1]
     if given["use_input_stats"] is False or not _are_vectors(channels, x, weight, given["bias"]):

@@ -153,9 +153,11 @@ def _cat(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     total = 0
     for tensor in tensors:
         other = list(tensor.shape)
+        if tensor.dtype is not dtype:
+            return NotImplemented
         if other == [0]:
             continue  # torch lets these pass, as empty caches
-        if len(other) != rank or tensor.dtype is not dtype:
+        if len(other) != rank:
             return NotImplemented
         total += other[dim]
         other[dim] = shape[dim]
@@ -282,7 +284,8 @@ def _pad(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
         return NotImplemented
     shape = list(x.shape)
     for index in range(len(pad) // 2):
-        shape[-1 - index] += pad[2 * index] + pad[2 * index + 1]
-        if shape[-1 - index] < 0:
+        before, after = pad[2 * index : 2 * index + 2]
+        if shape[-1 - index] + min(before, 0) + min(after, 0) < 0:
             return NotImplemented
+        shape[-1 - index] += before + after
     return driver.tracer.emit(KINDS["move"], "pad", (x,), tuple(shape))

@@ -141,6 +141,8 @@ def _einsum(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any
     summed = shared - set(out)
     if not driver.live(a, b) or not summed or set(out) != (set(left) | set(right)) - summed:
         return NotImplemented
+    if prod(size[letter] for letter in summed) == 1:
+        return NotImplemented  # torch multiplies element by element then
     fields = {
         **weight_fields(b),
         "batch": prod(size[letter] for letter in shared - summed),
@@ -297,12 +299,12 @@ def _multi_head_attention(
     )
     if driver.real or unusual or given["add_zero_attn"] or query.dim() != 3:
         return NotImplemented
+    if key.dim() != 3 or value.dim() != 3 or key.shape[:2] != value.shape[:2]:
+        return NotImplemented
     length, batch, width = query.shape
     keys, heads = key.shape[0], given["num_heads"]
     weight, bias = given["in_proj_weight"], given["in_proj_bias"]
     if width != given["embed_dim_to_check"] or heads < 1 or width % heads:
-        return NotImplemented
-    if key.dim() != 3 or value.dim() != 3 or key.shape[:2] != value.shape[:2]:
         return NotImplemented
     if key.shape[1] != batch or not all((length, batch, width, keys)):
         return NotImplemented

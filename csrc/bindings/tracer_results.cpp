@@ -1,0 +1,144 @@
+// What a trace comes to.
+#include <pybind11/numpy.h>
+
+#include <algorithm>
+
+#include "../count.hpp"
+#include "bindings.hpp"
+#include "tracer_detail.hpp"
+
+namespace bopscount::bindings {
+
+void Tracer::count_params() {
+  if (params_counted_) return;
+  params_counted_ = true;
+  std::unordered_map<PyObject *, bool> seen;
+  const auto add_parameter = [&](Node &node, PyObject *parameter) {
+    if (!seen.emplace(parameter, true).second) return;
+    const Ref count = checked(PyObject_CallMethodNoArgs(parameter, names().numel));
+    std::int64_t elements = 0;
+    to_int(count.get(), elements);
+    node.params += elements;
+  };
+  const auto add = [&](Node &node, PyObject *module_dict) {
+    PyObject *parameters = item(module_dict, names().parameters);
+    if (parameters == nullptr || !PyDict_Check(parameters)) return;
+    PyObject *key, *parameter;
+    Py_ssize_t position = 0;
+    while (PyDict_Next(parameters, &position, &key, &parameter))
+      if (parameter != Py_None) add_parameter(node, parameter);
+  };
+  for (Node &node : nodes_) {
+    PyObject *own = item(node.dict, names().parameters);
+    if (own == nullptr || !PyDict_Check(own)) {
+      // TorchScript keeps its parameters elsewhere.
+      const auto module = py::reinterpret_borrow<py::object>(node.module);
+      if (py::hasattr(module, "parameters"))
+        for (const py::handle parameter : py::list(module.attr("parameters")()))
+          add_parameter(node, parameter.ptr());
+      continue;
+    }
+    add(node, node.dict);
+    if (!node.leaf) continue;
+    // What a leaf contains is not listed; its parameters are the leaf's.
+    std::vector<PyObject *> inside{node.module};
+    std::unordered_map<PyObject *, bool> visited{{node.module, true}};
+    while (!inside.empty()) {
+      PyObject *module = inside.back();
+      inside.pop_back();
+      const Ref dict = checked(PyObject_GenericGetDict(module, nullptr));
+      if (module != node.module) add(node, dict.get());
+      PyObject *modules = item(dict.get(), names().modules);
+      PyObject *key, *child;
+      Py_ssize_t position = 0;
+      if (modules == nullptr || !PyDict_Check(modules)) continue;
+      while (PyDict_Next(modules, &position, &key, &child))
+        if (child != Py_None && visited.emplace(child, true).second) inside.push_back(child);
+    }
+  }
+}
+
+/// The records, with each node's parameters on the first of its own, and records for
+/// modules that have none: never called, or inner ones with parameters.
+std::vector<Layer> Tracer::layers_with_params(std::vector<std::int32_t> *extra_nodes) {
+  count_params();
+  std::vector<Layer> layers = recording_.layers();
+  std::vector<bool> has_record(nodes_.size(), false);
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const auto at = static_cast<std::size_t>(record_nodes_[i]);
+    if (!nodes_[at].leaf || has_record[at]) continue;
+    has_record[at] = true;
+    layers[i].params = layers[i].logical_params = nodes_[at].params;
+  }
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    const Node &node = nodes_[i];
+    if (has_record[i] || (!node.leaf && node.params == 0)) continue;
+    Layer layer;
+    layer.kind = static_cast<std::uint16_t>(node.leaf ? Kind::uncalled : Kind::parameters);
+    layer.calls = 0;
+    layer.params = layer.logical_params = node.params;
+    layers.push_back(layer);
+    if (extra_nodes != nullptr) extra_nodes->push_back(static_cast<std::int32_t>(i));
+  }
+  return layers;
+}
+
+py::tuple Tracer::totals(const std::string &rules) {
+  const std::vector<Layer> layers = layers_with_params(nullptr);
+  const CostSums sums = count_totals(layers, rules_of(rules));
+  py::tuple values(metric_count);
+  for (std::size_t metric = 0; metric < metric_count; ++metric)
+    values[metric] = to_python(sums[metric]);
+  return values;
+}
+
+py::dict Tracer::finish() {
+  std::vector<std::int32_t> record_nodes = record_nodes_;
+  const std::vector<Layer> layers = layers_with_params(&record_nodes);
+  py::array_t<Layer> records(static_cast<py::ssize_t>(layers.size()));
+  std::copy(layers.begin(), layers.end(), records.mutable_data());
+
+  py::list inputs, outputs, ops;
+  const Dims no_shape = [] {
+    Dims dims;
+    for (int i = 0; i < 4; ++i) dims.push(0);
+    return dims;
+  }();
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const bool ran = i < recording_.size();
+    inputs.append(py::reinterpret_steal<py::object>(
+        to_tuple(ran ? recording_.input_dims(i) : no_shape).release()));
+    outputs.append(py::reinterpret_steal<py::object>(
+        to_tuple(ran ? recording_.output_dims(i) : no_shape).release()));
+    if (ran)
+      ops.append(py::reinterpret_borrow<py::object>(ops_[i]));
+    else
+      ops.append(py::str(op_table()[layers[i].kind].name));
+  }
+  py::list nodes;
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    const Node &node = nodes_[i];
+    nodes.append(py::make_tuple(
+        node.name == nullptr ? py::object(py::str(""))
+                             : py::reinterpret_borrow<py::object>(node.name),
+        py::str(Py_TYPE(node.module)->tp_name), node.parent, node.height, node.leaf, node.calls));
+  }
+  const auto &starts = recording_.producer_starts();
+  std::vector<std::int64_t> all_starts(starts);
+  all_starts.resize(layers.size() + 1, starts.back());
+  py::dict data;
+  data["records"] = records;
+  data["record_nodes"] =
+      py::array_t<std::int32_t>(static_cast<py::ssize_t>(record_nodes.size()), record_nodes.data());
+  data["producers"] = py::array_t<std::int32_t>(
+      static_cast<py::ssize_t>(recording_.producers().size()), recording_.producers().data());
+  data["producer_starts"] =
+      py::array_t<std::int64_t>(static_cast<py::ssize_t>(all_starts.size()), all_starts.data());
+  data["input_shapes"] = inputs;
+  data["output_shapes"] = outputs;
+  data["ops"] = ops;
+  data["nodes"] = nodes;
+  return data;
+}
+
+} // namespace bopscount::bindings

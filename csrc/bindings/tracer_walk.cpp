@@ -1,0 +1,145 @@
+// The module tree.
+#include <algorithm>
+
+#include "tracer_detail.hpp"
+
+namespace bopscount::bindings {
+namespace {
+
+bool is_filled_dict(PyObject *value) {
+  return value != nullptr && PyDict_Check(value) && PyDict_GET_SIZE(value) > 0;
+}
+
+} // namespace
+
+const ModuleClass *Tracer::class_of(PyTypeObject *type) {
+  const auto found = classes_.find(type);
+  if (found != classes_.end()) return &found->second;
+  const Ref answer =
+      checked(PyObject_CallOneArg(classify_.get(), reinterpret_cast<PyObject *>(type)));
+  const auto fields = py::reinterpret_borrow<py::tuple>(answer.get());
+  ModuleClass about;
+  about.leaf = fields[0].cast<bool>();
+  about.registered = fields[2].cast<bool>();
+  if (py::isinstance<py::str>(fields[1])) {
+    const auto name = fields[1].cast<std::string>();
+    for (const LeafRule &rule : leaf_rules())
+      if (rule.name == name) about.rule = &rule;
+    if (about.rule == nullptr) throw py::value_error("no leaf rule is called '" + name + "'");
+  } else if (!fields[1].is_none()) {
+    about.python_rule = Ref(py::object(fields[1]).release().ptr());
+  }
+  return &classes_.emplace(type, std::move(about)).first->second;
+}
+
+void Tracer::walk(const py::object &model) {
+  struct Visit {
+    PyObject *name, *module;
+    std::int32_t parent;
+  };
+  global_hooks_ = py::bool_(
+      py::object(py::module_::import("torch.nn.modules.module").attr("_has_any_global_hook")()));
+  std::vector<Visit> stack{{nullptr, model.ptr(), -1}};
+  std::vector<std::pair<std::int32_t, std::int32_t>> shared;
+  std::vector<Visit> children;
+  while (!stack.empty()) {
+    const Visit visit = stack.back();
+    stack.pop_back();
+    const auto index = static_cast<std::int32_t>(nodes_.size());
+    const auto [known, is_new] = index_of_.emplace(visit.module, index);
+    if (!is_new) {
+      shared.emplace_back(visit.parent, known->second);
+      continue;
+    }
+    Node &node = nodes_.emplace_back();
+    Py_INCREF(visit.module);
+    node.module = visit.module;
+    node.name = visit.name;
+    node.parent = visit.parent;
+    const Ref dict = checked(PyObject_GenericGetDict(visit.module, nullptr));
+    node.dict = dict.get(); // the module owns it too
+    PyObject *modules = item(node.dict, names().modules);
+    children.clear();
+    if (modules != nullptr && PyDict_Check(modules)) {
+      PyObject *key, *child;
+      Py_ssize_t position = 0;
+      while (PyDict_Next(modules, &position, &key, &child))
+        if (child != Py_None) children.push_back({key, child, index});
+    }
+    const ModuleClass &about = *class_of(Py_TYPE(visit.module));
+    node.leaf = about.leaf || children.empty();
+    describe(node, about);
+    if (!node.leaf) stack.insert(stack.end(), children.rbegin(), children.rend());
+  }
+  set_heights(shared);
+}
+
+void Tracer::describe(Node &node, const ModuleClass &about) {
+  const Names &n = names();
+  node.registered = about.registered;
+  node.python_rule = about.python_rule.get();
+  node.hooked = global_hooks_;
+  for (PyObject *hooks :
+       {n.forward_hooks, n.forward_pre_hooks, n.backward_hooks, n.backward_pre_hooks})
+    node.hooked = node.hooked || is_filled_dict(item(node.dict, hooks));
+  // An own forward on the instance is the user's; no rule speaks for it.
+  if (!about.registered && item(node.dict, n.forward) == nullptr) node.rule = about.rule;
+  node.view.dict = node.dict;
+  PyObject *parameters = item(node.dict, n.parameters);
+  if (node.rule == nullptr || parameters == nullptr || !PyDict_Check(parameters)) return;
+  const auto elements = [&](PyObject *name) -> std::int64_t {
+    PyObject *parameter = item(parameters, name);
+    if (parameter == nullptr || parameter == Py_None) return 0;
+    const Ref count = checked(PyObject_CallMethodNoArgs(parameter, n.numel));
+    const Ref dtype = checked(PyObject_GetAttr(parameter, n.dtype));
+    std::int64_t value = 0;
+    to_int(count.get(), value);
+    node.view.weight_dtype = dtype.get();
+    node.view.weight_item_bytes = dtype_of(dtype.get()).item_bytes;
+    return value;
+  };
+  node.view.bias_elements = elements(n.bias);
+  node.view.weight_elements = elements(n.weight);
+  node.view.weight = item(parameters, n.weight);
+  node.view.bias = item(parameters, n.bias);
+}
+
+/// Bottom up; a child shared by several parents raises them all, a cycle none.
+void Tracer::set_heights(const std::vector<std::pair<std::int32_t, std::int32_t>> &shared) {
+  const auto raise = [&](std::int32_t index, std::int32_t height) {
+    while (index >= 0 && nodes_[static_cast<std::size_t>(index)].height < height) {
+      nodes_[static_cast<std::size_t>(index)].height = height++;
+      index = nodes_[static_cast<std::size_t>(index)].parent;
+    }
+  };
+  for (std::size_t i = nodes_.size(); i-- > 0;)
+    if (nodes_[i].parent >= 0) {
+      Node &parent = nodes_[static_cast<std::size_t>(nodes_[i].parent)];
+      parent.height = std::max(parent.height, nodes_[i].height + 1);
+    }
+  for (const auto &[parent, child] : shared) {
+    std::int32_t above = parent;
+    while (above >= 0 && above != child) above = nodes_[static_cast<std::size_t>(above)].parent;
+    if (above < 0 && parent >= 0) raise(parent, nodes_[static_cast<std::size_t>(child)].height + 1);
+  }
+}
+
+py::list Tracer::classes() const {
+  py::list classes;
+  for (const auto &[type, about] : classes_)
+    classes.append(py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject *>(type)));
+  return classes;
+}
+
+std::string Tracer::path(std::int32_t node) const {
+  std::string path;
+  while (node > 0) {
+    const Node &at = nodes_[static_cast<std::size_t>(node)];
+    const auto name = py::reinterpret_borrow<py::object>(at.name).cast<std::string>();
+    path = path.empty() ? name : name + "." + path;
+    node = at.parent;
+  }
+  return path;
+}
+
+} // namespace bopscount::bindings
