@@ -45,14 +45,13 @@ def measure_chain(rounds: int) -> list[dict[str, float]]:
 
 
 def llama_macs(tokens: int) -> int:
-    """By hand: projections, feed-forward, attention (whole squares), rotary angles."""
+    """By hand: projections, feed-forward, attention (whole squares), the vocabulary."""
     hidden, inner = LLAMA["hidden_size"], LLAMA["intermediate_size"]
     head = hidden // LLAMA["num_attention_heads"]
     keys = LLAMA["num_key_value_heads"] * head
     projections = 2 * hidden * hidden + 2 * hidden * keys
     layer = tokens * (projections + 3 * hidden * inner) + 2 * tokens**2 * hidden
-    angles = tokens * head // 2
-    return LLAMA["num_hidden_layers"] * layer + angles + tokens * hidden * LLAMA["vocab_size"]
+    return LLAMA["num_hidden_layers"] * layer + tokens * hidden * LLAMA["vocab_size"]
 
 
 def measure_llama(rounds: int) -> dict[str, object]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -41,6 +42,31 @@ class Peer:
 @contextlib.contextmanager
 def quiet():
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield
+
+
+@contextlib.contextmanager
+def torch_as_it_was():
+    """ptflops leaves its own functions on torch.Tensor, where the next would run into them."""
+    places = (torch, torch.Tensor, nn.functional)
+    before = [dict(vars(place)) for place in places]
+    try:
+        yield
+    finally:
+        for place, names in zip(places, before, strict=True):
+            for name, value in tuple(vars(place).items()):
+                if name not in names:
+                    if place is torch.Tensor:
+                        delattr(place, name)
+                elif value is not names[name]:
+                    setattr(place, name, names[name])
+
+
+@contextlib.contextmanager
+def unheard():
+    """No output, no warnings, nothing left on torch: around a rival's call, not timed."""
+    with torch_as_it_was(), quiet(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         yield
 
 

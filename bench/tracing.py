@@ -19,14 +19,13 @@ import os
 import pstats
 import sys
 import time
-import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import torch
 from large import measure_chain, measure_llama
-from peers import PEERS, Peer, flop_counter_mode, quiet
+from peers import PEERS, Peer, flop_counter_mode, unheard
 from torch import nn
 
 import bopscount
@@ -39,7 +38,7 @@ ROUNDS = 5
 OURS_A_ROUND = 3
 MAX_SLOWDOWN = 20
 """A rival this many times slower than the fastest, on three models in a row, is dropped."""
-CONTENDER = 2
+CONTENDER = 3
 """Rivals within this factor of the fastest take part in every round."""
 NOT_OPS = ("uncalled", "parameters")
 
@@ -75,7 +74,8 @@ class Bout:
         from torchvision.models import get_model
 
         self.name = name
-        model = get_model(name, weights=None).eval()
+        with unheard():
+            model = get_model(name, weights=None).eval()
         side = _side(name, model)
         self.size = (3, side, side)
         self.ours = sharing(model)
@@ -130,8 +130,7 @@ class Bout:
         peer_times: dict[str, float] = {}
         for name, call in self.calls.items():
             try:
-                with quiet(), warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
+                with unheard():
                     peer_times[name] = seconds(call)
             except Exception as error:
                 failed[name] = f"{type(error).__name__}: {error}"[:100]
@@ -140,8 +139,7 @@ class Bout:
         for _ in range(rounds):
             ours_and_floor()
             for name in contenders:
-                with quiet(), warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
+                with unheard():
                     peer_times[name] = min(peer_times[name], seconds(self.calls[name]))
             ours_and_floor()
         best = min(times["ours"])
@@ -171,16 +169,12 @@ def _side(name: str, model: nn.Module) -> int:
 
 def warm_up(peers: list[Peer]) -> None:
     """Imports and first-call caches are nobody's cost."""
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten()).eval()
     for peer in peers:
-        given = model.to("meta") if peer.on_meta else sharing(model)
-        inputs = torch.rand(1, 3, 16, 16, device="meta" if peer.on_meta else "cpu")
         model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU()).eval()
-        with quiet(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with suppress(Exception):
-                peer.count(given, inputs)
-    bopscount.scan(model, (3, 16, 16))
+        device = "meta" if peer.on_meta else "cpu"
+        with unheard(), suppress(Exception):
+            peer.count(model.to(device), torch.rand(1, 3, 16, 16, device=device))
+    bopscount.scan(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), (3, 16, 16))
 
 
 def measure_models(names: list[str], rounds: int, peers: list[Peer]) -> list[dict]:

@@ -121,6 +121,12 @@ class Builder:
             "query_embeds": lambda: floats(1, 32, config.hidden_size),
             "latents": lambda: floats(1, 64, config.hidden_size),
             "input": self.image,
+            "inputs_embeds": lambda: floats(1, N_TOKENS, config.hidden_size),
+            "audio_mel": lambda: floats(1, N_FRAMES, mel_bins(config)),
+            "audio_mel_mask": lambda: torch.zeros(1, N_FRAMES, dtype=torch.bool),
+            "noise_embeds": lambda: floats(1, N_TOKENS, config.hidden_size),
+            "context_hidden_states": lambda: floats(1, N_TOKENS, config.hidden_size),
+            "image_grid_thw": lambda: torch.tensor([[1, side, side]]),
             "token_type_ids": lambda: torch.zeros(1, N_TOKENS, dtype=torch.int64),
         }
         maker = makers.get(name)
@@ -154,6 +160,7 @@ class Builder:
         base = self.default()
         ways = (
             self._special,
+            partial(self._flat, base),
             partial(self._multimodal, base),
             lambda: iter([base]),
             partial(self._other_shapes, base),
@@ -169,6 +176,24 @@ class Builder:
     def _special(self) -> Iterator[dict[str, Any]]:
         if self.type in SPECIAL:
             yield SPECIAL[self.type](self)
+
+    def _flat(self, base: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Patches of an image as rows: vision towers of the Qwen kind."""
+        grid = next((name for name in ("grid_thw", "image_grid_thw") if name in base), None)
+        if grid is None or "pixel_values" not in base or "input_ids" in self.names:
+            return
+        width, merge = self.patches()
+        side = 8 * max(1, merge)
+        patch = find(self.vision, "patch_size", default=14)
+        patch = patch[-1] if isinstance(patch, (list, tuple)) else patch
+        rows = side * side
+        for shape in (
+            (rows, width),
+            (1, rows, width),
+            (rows, 3, patch, patch),
+            (rows, 3 * patch**2),
+        ):
+            yield {**base, "pixel_values": floats(*shape)}
 
     def _with_mask(self, base: dict[str, Any]) -> Iterator[dict[str, Any]]:
         if "attention_mask" in self.names and "input_ids" in base:
@@ -240,8 +265,15 @@ class Builder:
             yield floats(1, 1, int(find(self.audio, "spec_size", default=1001)), mel)
 
     def _other_shapes(self, base: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        if "past_values" in base:
+            yield {**base, "past_values": floats(*base["past_values"].shape[:2])}
+        if "hidden_states" in base:
+            yield {**base, "hidden_states": floats(1, 1, N_SAMPLES)}
+            hidden = find(self.config, "hidden_size", default=64)
+            yield {**base, "hidden_states": floats(1, int(hidden), 64)}
         if "pixel_values" in base:
             yield {**base, "pixel_values": self.video()}
+            yield {**base, "pixel_values": self.image(1, 2)}
             for size in (384, 512, 1024, 1536):
                 yield {**base, "pixel_values": floats(1, 3, size, size)}
         for name in ("input_values", "input_features"):
@@ -252,8 +284,12 @@ class Builder:
             mask = ones(1, N_FRAMES).bool()
             mel = mel_bins(self.audio)
             name = next((n for n in self.names if n.endswith("features_mask")), "attention_mask")
-            for value in (features, floats(1, mel, N_FRAMES), floats(1, N_FRAMES, 160)):
+            widths = (160, 320, 128, 100)
+            others = [floats(1, N_FRAMES, width) for width in widths]
+            for value in (features, floats(1, mel, N_FRAMES), *others):
                 yield {**base, "input_features": value, name: mask}
+            for value in others:
+                yield {**base, "input_features": value}
 
 
 def floats(*shape: int) -> Tensor:
@@ -298,6 +334,14 @@ def _decision(builder: Builder) -> dict[str, Any]:
         "returns_to_go": floats(1, N_TOKENS, 1),
         "timesteps": torch.arange(N_TOKENS)[None],
         "attention_mask": ones(1, N_TOKENS),
+    }
+
+
+def _target_sizes(builder: Builder) -> dict[str, Any]:
+    patch = builder.config.patch_size
+    return {
+        "pixel_values": floats(1, 3, patch, 256 * patch),
+        "target_sizes": torch.tensor([[16, 16]]),
     }
 
 
@@ -364,5 +408,95 @@ SPECIAL: dict[str, Callable[[Builder], dict[str, Any]]] = {
         "tasks_input_ids": b.ids(77),
         "tasks_attention_mask": ones(1, 77),
         "classes_structure": torch.tensor([2]),
+    },
+    "efficientnet": lambda b: {"pixel_values": b.image()},
+    "instructblipvideo": lambda b: {
+        "pixel_values": b.image(1, 4),
+        "input_ids": b.around(b.config.video_token_index, 4 * b.config.num_query_tokens),
+        "qformer_input_ids": b.ids(),
+    },
+    "instructblip": lambda b: {
+        "pixel_values": b.image(),
+        "input_ids": b.around(b.config.image_token_index, b.config.num_query_tokens),
+        "qformer_input_ids": b.ids(),
+    },
+    "blip-2": lambda b: {
+        "pixel_values": b.image(),
+        "input_ids": b.around(b.config.image_token_index, b.config.num_query_tokens),
+    },
+    "florence2": lambda b: {
+        "pixel_values": floats(1, 3, 768, 768),
+        "input_ids": b.around(b.config.image_token_id, 577),
+        "decoder_input_ids": b.ids(N_DECODER_TOKENS),
+    },
+    "idefics": lambda b: {
+        "input_ids": b.ids(),
+        "pixel_values": b.image(1, 1),
+        "image_attention_mask": ones(1, N_TOKENS, 1),
+    },
+    "kosmos-2": lambda b: {
+        "pixel_values": b.image(),
+        "input_ids": b.ids(96),
+        "image_embeds_position_mask": (torch.arange(96) < b.config.latent_query_num).long()[None],
+    },
+    "kyutai_speech_to_text": lambda b: {
+        "input_ids": b.ids()[..., None].expand(1, -1, b.config.num_codebooks + 1).contiguous()
+    },
+    "tvp": lambda b: {"input_ids": b.ids(), "pixel_values": floats(1, 8, 3, 448, 448)},
+    "owlvit": lambda b: {"input_ids": b.ids(16), "pixel_values": b.image()},
+    "owlv2": lambda b: {"input_ids": b.ids(16), "pixel_values": b.image()},
+    "qwen3_asr_encoder": lambda b: {
+        "input_features": floats(1, b.config.num_mel_bins, 400),
+        "input_features_mask": ones(1, 400),
+    },
+    "muse_spark_audio": lambda b: {"input_values": floats(1, 19_200)},
+    "pe_audio": lambda b: {"input_ids": b.ids(), "input_values": floats(1, 1, 19_200)},
+    "pe_audio_video": lambda b: {"input_ids": b.ids(), "input_values": floats(1, 1, 19_200)},
+    "pe_audio_video_encoder": lambda b: {
+        "input_values": floats(1, 1, 19_200),
+        "pixel_values_videos": floats(1, 8, 3, 336, 336),
+    },
+    "pe_video": lambda b: {
+        "input_ids": b.ids(),
+        "pixel_values_videos": floats(1, 8, 3, 336, 336),
+    },
+    "pe_video_encoder": lambda b: {"pixel_values_videos": floats(1, 8, 3, 336, 336)},
+    "pi0": lambda b: {
+        "input_ids": b.ids(),
+        "pixel_values": b.image(1, 1),
+        "pixel_attention_mask": ones(1, 1),
+        "action_embeds": floats(1, 51, 1024),
+    },
+    "xcodec": lambda b: {"input_values": floats(1, 1, N_SAMPLES)},
+    "encodec": lambda b: {"input_values": floats(1, 1, N_SAMPLES)},
+    "mimi": lambda b: {"input_values": floats(1, 1, N_SAMPLES)},
+    "mimi_encoder": lambda b: {"input_values": floats(1, 1, N_SAMPLES)},
+    "pocket_tts_audio_tokenizer": lambda b: {"input_values": floats(1, 1, N_SAMPLES)},
+    "pocket_tts_audio_tokenizer_encoder": lambda b: {"input_values": floats(1, 1, N_SAMPLES)},
+    "xcodec2": lambda b: {
+        "input_values": floats(1, 1, N_SAMPLES),
+        "input_features": floats(1, 50, 160),
+    },
+    "neucodec": lambda b: {
+        "input_values": floats(1, 1, N_SAMPLES),
+        "input_features": floats(1, 50, 160),
+    },
+    "voxtral_realtime": lambda b: {
+        "input_ids": b.ids(),
+        "input_features": floats(1, mel_bins(b.audio), 8 * N_TOKENS),
+    },
+    "glm_image_vision": lambda b: {
+        "pixel_values": floats(256, 3, 16, 16),
+        "grid_thw": torch.tensor([[1, 16, 16]]),
+    },
+    "minicpm_ocr_vision": _target_sizes,
+    "minicpmv4_7_vision": _target_sizes,
+    "gemma4_vision": lambda b: {
+        "pixel_values": floats(1, 144, 3 * b.config.patch_size**2),
+        "pixel_position_ids": torch.cartesian_prod(torch.arange(12), torch.arange(12))[None],
+    },
+    "gemma4_audio": lambda b: {
+        "input_features": floats(1, N_FRAMES, 128),
+        "attention_mask": ones(1, N_FRAMES).bool(),
     },
 }
