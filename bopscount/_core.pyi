@@ -38,6 +38,41 @@ def empty_call() -> None:
 def traced_call() -> Any:
     """The method that takes the place of a module class's __call__."""
 
+def torch_function() -> Any:
+    """The method that is a function mode's __torch_function__."""
+
+def set_answers(
+    free: object, reshaping: object, views: object, makers: object, rules: dict[Any, Any]
+) -> None:
+    """Says which torch functions are questions, views, or have a rule."""
+
+def emit(
+    kind: int,
+    op: str,
+    operands: tuple[Any, ...],
+    shape: object | None = None,
+    dtype: object | None = None,
+    *,
+    channel_axis: int = 1,
+    batched: bool = True,
+    fields: dict[str, Any] | None = None,
+    into: object | None = None,
+) -> Any:
+    """Records an op; returns `into`, or a new meta tensor of `shape`, or None."""
+
+def alias(tensor: object, base: object) -> None:
+    """Says that `tensor` is a view of `base`, or `base` itself."""
+
+def answer(
+    rule: int,
+    op: str,
+    input: object,
+    attributes: dict[Any, Any],
+    weight: object | None = None,
+    bias: object | None = None,
+) -> Any:
+    """The output by a leaf rule for a module with such attributes, recorded, or None."""
+
 class Snapshot:
     """What the modules of a model hold."""
 
@@ -50,7 +85,7 @@ class Snapshot:
 class Tracer:
     """Records one model in one thread."""
 
-    def __init__(self, classify: object, rewrite: object, real: bool) -> None: ...
+    def __init__(self, driver: object, real: bool) -> None: ...
     def walk(self, model: object) -> None:
         """Lists the model's modules, parents before children."""
     def classes(self) -> list[Any]:
@@ -65,33 +100,10 @@ class Tracer:
     def node(self) -> int:
         """Index of the module that runs now."""
     def __len__(self) -> int: ...
-    def emit(
-        self,
-        kind: int,
-        op: str,
-        operands: Sequence[Any],
-        shape: object | None = None,
-        dtype: object | None = None,
-        channel_axis: int = 1,
-        batched: bool = True,
-        fields: object | None = None,
-        into: object | None = None,
-    ) -> Any:
-        """Records an op; returns `into`, or a new meta tensor of `shape`, or None."""
-    def answer(
-        self,
-        rule: int,
-        op: str,
-        input: object,
-        attributes: dict[Any, Any],
-        weight: object | None = None,
-        bias: object | None = None,
-    ) -> Any:
-        """The output by a leaf rule for a module with such attributes, or None."""
     def another(self, shape: object, dtype: object) -> Any:
         """A further output of the last record."""
-    def alias(self, tensor: object, base: object) -> None:
-        """Says that `tensor` is a view of `base`."""
+    def set_bits(self, tensor: object, bits: int) -> None:
+        """Says how many bits the values of a tensor have."""
     def rewrite(self, mark: int, fields: dict[Any, Any]) -> int:
         """Of the records from `mark` on keeps the products, with `fields`; their number."""
     def producer_of(self, tensor: object) -> int:

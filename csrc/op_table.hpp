@@ -81,6 +81,19 @@ enum class Kind : std::uint16_t {
 
 inline constexpr std::size_t kind_count = static_cast<std::size_t>(Kind::count);
 
+/// Whether what comes out has the bit width of what went in: values move, none is made.
+constexpr bool keeps_bits(Kind kind) {
+  switch (kind) {
+  case Kind::max_pool:
+  case Kind::adaptive_max_pool:
+  case Kind::upsample_nearest:
+  case Kind::dropout:
+  case Kind::identity:
+  case Kind::move: return true;
+  default: return false;
+  }
+}
+
 /// How the macs of one call follow from the record's sizes.
 enum class MacForm : std::uint8_t {
   none,      ///< the op has no macs

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "op_table.hpp"
+
 namespace bopscount {
 namespace {
 
@@ -37,9 +39,18 @@ void set_sizes(Layer &layer, const Dims &in, const Dims &out, int channel_axis, 
 }
 
 std::int32_t Recording::add(const Layer &layer, const Dims &in, const Dims &out, const Slot *inputs,
-                            std::size_t n_inputs) {
+                            std::size_t n_inputs, std::size_t n_carriers) {
   const auto index = static_cast<std::int32_t>(layers_.size());
   layers_.push_back(layer);
+  const auto kind = static_cast<Kind>(layer.kind);
+  std::uint8_t made = 0;
+  if (layer.output_bits_source != BitSource::floating)
+    made = layer.output_bits;
+  else if (keeps_bits(kind) && n_carriers > 0)
+    made = common_bits(inputs, n_carriers);
+  else if (op_table()[layer.kind].mac_form != MacForm::none)
+    take_bits(layers_.back(), inputs, n_inputs);
+  output_bits_.push_back(made);
   push_dims(in);
   push_dims(out);
   for (std::size_t i = 0; i < n_inputs; ++i) producers_.push_back(producer(inputs[i]));
@@ -47,9 +58,40 @@ std::int32_t Recording::add(const Layer &layer, const Dims &in, const Dims &out,
   return index;
 }
 
+/// The width that all these slots have, 0 if they have none or differ.
+std::uint8_t Recording::common_bits(const Slot *slots, std::size_t n_slots) const {
+  const std::uint8_t first = bits(slots[0]);
+  for (std::size_t i = 1; i < n_slots; ++i)
+    if (bits(slots[i]) != first) return 0;
+  return first;
+}
+
+/// Gives a product the widths that its operands carry, where it knows none.
+void Recording::take_bits(Layer &layer, const Slot *inputs, std::size_t n_inputs) const {
+  const std::uint8_t input = n_inputs > 0 ? bits(inputs[0]) : std::uint8_t{0};
+  if (input != 0 && layer.input_bits_source == BitSource::floating) {
+    layer.input_bits = input;
+    layer.input_bits_source = BitSource::producer;
+  }
+  // Attention multiplies with keys and values both.
+  const bool attends = static_cast<Kind>(layer.kind) == Kind::attention;
+  const std::uint8_t weight =
+      n_inputs > (attends ? 2u : 1u) ? common_bits(inputs + 1, attends ? 2 : 1) : std::uint8_t{0};
+  if (weight != 0 && layer.weight_bits_source == BitSource::floating) {
+    layer.weight_bits = weight;
+    layer.weight_bits_source = BitSource::producer;
+  }
+}
+
 Recording::Slot Recording::new_slot(std::int32_t producer) {
-  producers_of_slots_.push_back(producer);
-  return static_cast<Slot>(producers_of_slots_.size() - 1);
+  slots_.push_back({producer, 0});
+  if (producer >= 0) write(static_cast<Slot>(slots_.size() - 1), producer);
+  return static_cast<Slot>(slots_.size() - 1);
+}
+
+void Recording::write(Slot slot, std::int32_t producer) {
+  slots_[static_cast<std::size_t>(slot)] = {producer,
+                                            output_bits_[static_cast<std::size_t>(producer)]};
 }
 
 Dims Recording::dims(std::size_t index) const {
@@ -94,7 +136,7 @@ void Recording::keep_only(std::size_t first, const std::vector<bool> &keep) {
       stands_for[i - first] = std::move(read);
     }
   }
-  for (auto &producer : producers_of_slots_) {
+  for (auto &[producer, bits] : slots_) {
     if (producer < static_cast<std::int32_t>(first)) continue;
     const auto &others = stands_for[static_cast<std::size_t>(producer) - first];
     // Of several sources the latest: a kept record where there is one.
@@ -108,6 +150,10 @@ void Recording::keep_only(std::size_t first, const std::vector<bool> &keep) {
     shapes.push_back(input_dims(i));
     shapes.push_back(output_dims(i));
   }
+  std::vector<std::uint8_t> output_bits;
+  for (const std::size_t i : kept_records) output_bits.push_back(output_bits_[i]);
+  output_bits_.resize(first);
+  output_bits_.insert(output_bits_.end(), output_bits.begin(), output_bits.end());
   layers_.resize(first);
   size_starts_.resize(2 * first + 1);
   sizes_.resize(static_cast<std::size_t>(size_starts_.back()));

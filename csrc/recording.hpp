@@ -23,17 +23,27 @@ public:
   static constexpr Slot no_slot = -1;
 
   /// Records one op that read `inputs`; returns its index.
+  ///
+  /// Operands carry bit widths from who made them: a product of otherwise unknown widths
+  /// gets them, and what only moves values hands them on if all of `carriers`, the first
+  /// inputs, agree.
   std::int32_t add(const Layer &layer, const Dims &in, const Dims &out, const Slot *inputs,
-                   std::size_t n_inputs);
+                   std::size_t n_inputs, std::size_t n_carriers);
 
   /// A new piece of memory, last written by record `producer` (-1: not by a record).
   Slot new_slot(std::int32_t producer);
   /// Says that record `producer` wrote the slot.
-  void write(Slot slot, std::int32_t producer) {
-    producers_of_slots_[static_cast<std::size_t>(slot)] = producer;
-  }
+  void write(Slot slot, std::int32_t producer);
   std::int32_t producer(Slot slot) const {
-    return slot < 0 ? -1 : producers_of_slots_[static_cast<std::size_t>(slot)];
+    return slot < 0 ? -1 : slots_[static_cast<std::size_t>(slot)].producer;
+  }
+  /// Bits of the values in the slot as their producers left them, 0 where nobody said.
+  std::uint8_t bits(Slot slot) const {
+    return slot < 0 ? std::uint8_t{0} : slots_[static_cast<std::size_t>(slot)].bits;
+  }
+  /// Says that the slot holds values of `bits` bits.
+  void set_bits(Slot slot, std::uint8_t bits) {
+    slots_[static_cast<std::size_t>(slot)].bits = bits;
   }
 
   /// Drops the records from `first` on for which keep[i - first] is false. What read
@@ -50,6 +60,8 @@ public:
   const std::vector<std::int64_t> &producer_starts() const { return producer_starts_; }
 
 private:
+  std::uint8_t common_bits(const Slot *slots, std::size_t n_slots) const;
+  void take_bits(Layer &layer, const Slot *inputs, std::size_t n_inputs) const;
   Dims dims(std::size_t index) const;
   void push_dims(const Dims &dims);
 
@@ -58,7 +70,13 @@ private:
   std::vector<std::int64_t> size_starts_{0};
   std::vector<std::int32_t> producers_;
   std::vector<std::int64_t> producer_starts_{0};
-  std::vector<std::int32_t> producers_of_slots_;
+  /// Who wrote a piece of memory last, and how many bits its values have.
+  struct Memory {
+    std::int32_t producer;
+    std::uint8_t bits;
+  };
+  std::vector<Memory> slots_;
+  std::vector<std::uint8_t> output_bits_; ///< of each record's values, 0: not said
 };
 
 } // namespace bopscount

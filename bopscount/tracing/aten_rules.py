@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bopscount._core import alias
 from bopscount.tracing.emitter import Emitter
 from bopscount.tracing.fields import (
     attention_fields,
@@ -349,7 +350,7 @@ def record_aten(
     if namespace == "aten":
         if func.is_view or name in VIEWS:
             for part in out if isinstance(out, (tuple, list)) else (out,):
-                emitter.tracer.alias(part, args[0])
+                alias(part, args[0])
             return
         if name in FREE:
             return
@@ -359,7 +360,7 @@ def record_aten(
             rule = _elementwise
         if rule is not None:
             rule(emitter, f"aten.{name}", args, kwargs, out)
-            _share_producer(emitter, out)
+            _share_producer(out)
             return
     elif namespace in ("prim", "prims", "profiler"):
         return
@@ -367,12 +368,12 @@ def record_aten(
     if tensors:
         operand = (tensors_in(args) or tensors)[0]
         emitter.add("uncounted", f"{namespace}.{name}", operand, tensors[0])
-        _share_producer(emitter, out)
+        _share_producer(out)
 
 
-def _share_producer(emitter: Emitter, out: Any) -> None:
+def _share_producer(out: Any) -> None:
     """All outputs of an op have the producer of the first."""
     if isinstance(out, (tuple, list)):
         tensors = tensors_in(out)
         for other in tensors[1:]:
-            emitter.tracer.alias(other, tensors[0])
+            alias(other, tensors[0])

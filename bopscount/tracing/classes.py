@@ -97,22 +97,24 @@ def scripted_rule(driver: Any, module: Any, args: tuple[Any, ...], kwargs: Any) 
     return driver.fall_back(module.forward, args, kwargs)
 
 
-def classify(cls: type[nn.Module]) -> tuple[bool, Any, bool]:
-    """Whether a class is a leaf whatever it contains, its rule, whether it is registered."""
+def classify(cls: type[nn.Module]) -> tuple[bool, Any, bool, bool]:
+    """Leaf whatever it contains, its rule, whether registered, whether an nn.Sequential."""
+    if registry.rule_for_class(cls) is not None:
+        return True, None, True, False
+    rule = LEAF_RULES.get(cls)
+    if rule is not None:
+        return True, rule, False, False
     if issubclass(cls, LazyModuleMixin) and cls.cls_to_become is not None:
         raise InputError(
             f"model must have all its parameters, but it holds an uninitialised {cls.__name__}: "
             "run it once on a sample input first"
         )
-    if registry.rule_for_class(cls) is not None:
-        return True, None, True
     if issubclass(cls, torch.jit.ScriptModule):
-        return True, scripted_rule, False
-    rule = LEAF_RULES.get(cls)
-    if rule is not None:
-        return True, rule, False
-    leaf = issubclass(cls, LEAF_BASES)
-    return leaf, _inherited_rule(cls) if leaf else None, False
+        return True, scripted_rule, False, False
+    if issubclass(cls, LEAF_BASES):
+        return True, _inherited_rule(cls), False, False
+    sequential = cls.forward is nn.Sequential.forward and cls.__iter__ is nn.Sequential.__iter__  # type: ignore[attr-defined]
+    return False, None, False, sequential
 
 
 def _inherited_rule(cls: type[nn.Module]) -> Any:

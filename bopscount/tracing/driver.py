@@ -23,10 +23,11 @@ from bopscount import _core
 from bopscount.errors import TraceError
 from bopscount.progress import progress_bar
 from bopscount.registry import rule_of
+from bopscount.tracing import functions  # noqa: F401 - it hands its rules to the core
 from bopscount.tracing.aten_rules import record_aten
 from bopscount.tracing.classes import classify
 from bopscount.tracing.emitter import Emitter
-from bopscount.tracing.functions import FREE, RULES, VIEWS
+from bopscount.tracing.functions.registry import Rule
 from bopscount.tracing.guard import TensorGuard, storage_key, untouched
 from bopscount.tracing.inputs import CONSTANT_ELEMENTS, ForwardCall, map_tensors, tensors_of
 from bopscount.tracing.registered import record_registered
@@ -34,13 +35,6 @@ from bopscount.tracing.registered import record_registered
 TRACING = RLock()
 """One trace at a time in a process: class attributes and `training` flags are shared."""
 
-_FREE, _VIEW = "free", "view"
-# One look-up a call.
-_ANSWERS: dict[Any, Any] = {
-    **RULES,
-    **dict.fromkeys(VIEWS, _VIEW),
-    **dict.fromkeys(FREE, _FREE),
-}
 _REGULAR = (Tensor, nn.Parameter)
 
 
@@ -55,8 +49,7 @@ class Driver:
     def __init__(self, model: nn.Module, real: bool = False) -> None:
         self.model = model
         self.real = real
-        self.constant_elements = CONSTANT_ELEMENTS
-        self.tracer = _core.Tracer(self._classify, self._rewrite, real)
+        self.tracer = _core.Tracer(self, real)
         self.emitter = Emitter(self.tracer)
         self.tracer.walk(model)
         self.guard = TensorGuard(model)
@@ -65,17 +58,18 @@ class Driver:
         self._metas: dict[int, tuple[Tensor, Tensor]] = {}
         self._originals: dict[int, Tensor] = {}
 
-    def _classify(self, cls: type[nn.Module]) -> tuple[bool, Any, bool]:
-        leaf, rule, registered = classify(cls)
+    def classify(self, cls: type[nn.Module]) -> tuple[bool, Any, bool, bool]:
+        """What a class of modules is to the tracer."""
+        leaf, rule, registered, sequential = classify(cls)
         if callable(rule):
             python_rule = rule
 
             def rule(module: nn.Module, args: Any, kwargs: Any) -> Any:
                 return python_rule(self, module, args, kwargs)
 
-        return leaf, rule, registered
+        return leaf, rule, registered, sequential
 
-    def _rewrite(self, module: nn.Module, mark: int, given: Any, output: Any) -> None:
+    def rewrite(self, module: nn.Module, mark: int, given: Any, output: Any) -> None:
         """After a registered leaf, or a leaf that recorded nothing."""
         operand = next(tensors_of(given), None)
         result = next(tensors_of(output), None)
@@ -103,7 +97,7 @@ class Driver:
             if not self.real:
                 args, kwargs = map_tensors(self._input, (args, kwargs))
             try:
-                with torch.no_grad(), _Functions(self):
+                with torch.no_grad(), _Functions():
                     self.model(*args, **kwargs)
             except Exception as error:
                 raise self._explain(error) from error
@@ -159,48 +153,46 @@ class Driver:
 
     # --- functions ---------------------------------------------------------
 
-    def function(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The output of a torch function, recorded."""
-        rule = _ANSWERS.get(func)
-        if rule is _FREE:
-            return func(*args, **kwargs)
-        if rule is _VIEW:
-            return self._view(func, args, kwargs)
-        if rule is not None and torch._C._functorch.peek_interpreter_stack() is None:
-            out = rule(self, func, args, kwargs)
-            if out is not NotImplemented:
-                return self._run_for_real(func, args, kwargs, out) if self.real else out
-        return self.fall_back(func, args, kwargs)
-
-    def _view(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def view(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A view of a parameter, or of an argument that is given by name."""
         base = args[0] if args else next(tensors_of(kwargs))
         if isinstance(base, nn.Parameter) and args and not self.real:
             base = self.to_meta(base)
             args = (base, *args[1:])
         out = func(*args, **kwargs)
-        if isinstance(out, Tensor):
-            self.tracer.alias(out, base)
-        elif isinstance(out, (tuple, list)):
-            for part in out:
-                self.tracer.alias(part, base)
+        for part in tensors_of(out):
+            _core.alias(part, base)
         return out
 
-    def live(self, *tensors: Tensor) -> bool:
-        """Whether a rule may answer: not for constants, whose values may be asked for."""
-        if self.real:
-            return True
-        for tensor in tensors:
-            # What depends on the input, or is a parameter.
-            if tensor.is_meta or isinstance(tensor, nn.Parameter):
-                return True
-        tainted = self._tainted
-        return bool(tainted) and any(storage_key(tensor) in tainted for tensor in tensors)
+    def constant(self, rule: Rule, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A function of constants: recorded by its rule, and run, for its values may be asked."""
+        if _elements((args, kwargs)) > CONSTANT_ELEMENTS:
+            return self.fall_back(func, args, kwargs)
+        recorded = rule(self, func, args, kwargs)
+        if recorded is NotImplemented:
+            return self.fall_back(func, args, kwargs)
+        stand_ins = list(tensors_of(recorded))
+        if not any(tensor.is_meta for tensor in stand_ins):
+            return recorded  # the rule has run it
+        if _elements(stand_ins) > CONSTANT_ELEMENTS:
+            return recorded
+        return self.run_for_real(func, args, kwargs, recorded)
 
-    def _run_for_real(self, func: Any, args: Any, kwargs: Any, recorded: Any) -> Any:
+    def is_tainted(self, tensor: Tensor) -> bool:
+        """Whether a constant was written into with what is none."""
+        return bool(self._tainted) and storage_key(tensor) in self._tainted
+
+    def _live(self, tensor: Tensor) -> bool:
+        """Whether it depends on the input or is a parameter: no constant."""
+        live = tensor.is_meta or isinstance(tensor, nn.Parameter)
+        return live or self.is_tainted(tensor)
+
+    def run_for_real(self, func: Any, args: Any, kwargs: Any, recorded: Any) -> Any:
+        """Torch's own answer, which takes the place of the one that was recorded."""
         self._count_op()
         out = func(*args, **kwargs)
         for tensor, stand_in in zip(tensors_of(out), tensors_of(recorded), strict=False):
-            self.tracer.alias(tensor, stand_in)
+            _core.alias(tensor, stand_in)
         return out
 
     def _count_op(self) -> None:
@@ -210,9 +202,8 @@ class Driver:
     def fall_back(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Torch's own answer, with its ATen ops recorded."""
         if not self.real:
-            tensors = list(tensors_of((args, kwargs)))
-            constant = not self.live(*tensors)
-            if not constant or sum(tensor.numel() for tensor in tensors) > CONSTANT_ELEMENTS:
+            constant = not any(map(self._live, tensors_of((args, kwargs))))
+            if not constant or _elements((args, kwargs)) > CONSTANT_ELEMENTS:
                 self._taint(func, args)
                 args, kwargs = map_tensors(self.to_meta, (args, kwargs))
         else:
@@ -248,15 +239,14 @@ class Driver:
         return known[1]
 
 
+def _elements(value: Any) -> int:
+    return sum(tensor.numel() for tensor in tensors_of(value))
+
+
 class _Functions(TorchFunctionMode):
-    """Shows every torch function that Python code of this thread calls."""
+    """Shows the active tracer every torch function that Python code of this thread calls."""
 
-    def __init__(self, driver: Driver) -> None:
-        super().__init__()
-        self._function = driver.function
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return self._function(func, args, kwargs or {})
+    __torch_function__ = _core.torch_function()
 
 
 class _Guarded(TorchDispatchMode):

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from bopscount._core import KINDS, Tracer
+from bopscount._core import KINDS, Tracer, emit
 
 
 class Emitter:
@@ -40,14 +40,14 @@ class Emitter:
             fields: Further fields of the record, or others in place of these.
         """
         fields.setdefault("extra_elements", 0)
-        self.tracer.emit(
+        emit(
             KINDS[kind],
             op,
             (operand, *others),
             tuple(output.shape),
             output.dtype,
-            channel_axis,
-            batched,
-            fields,
-            output,
+            channel_axis=channel_axis,
+            batched=batched,
+            fields=fields,
+            into=output,
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from bopscount._core import KINDS
+from bopscount._core import KINDS, emit
 
 if TYPE_CHECKING:
     from bopscount.tracing.driver import Driver
@@ -57,7 +57,6 @@ def recurrent_rule(driver: Driver, module: Any, args: tuple[Any, ...], kwargs: A
     if any(state.dtype != dtype for state in given):
         return NotImplemented
     steps = prod(shape[:-1])
-    emit = driver.tracer.emit
     for suffix in recurrent_suffixes(module):
         fields = recurrent_fields(module, suffix, steps)
         emit(KINDS[kind], name, (operand, *given), fields=fields)

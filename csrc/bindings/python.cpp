@@ -9,7 +9,6 @@ const Names &names() {
                  intern("dtype"),
                  intern("itemsize"),
                  intern("is_floating_point"),
-                 intern("detach"),
                  intern("forward"),
                  intern("numel"),
                  intern("_modules"),
@@ -49,8 +48,6 @@ const Names &names() {
                  intern("_forward_pre_hooks"),
                  intern("_backward_hooks"),
                  intern("_backward_pre_hooks"),
-                 intern("__enter__"),
-                 intern("__exit__"),
                  intern("same"),
                  intern("mode"),
                  intern("padding_mode"),
@@ -59,7 +56,18 @@ const Names &names() {
                  intern("circular"),
                  intern("divisor_override"),
                  intern("approximate"),
-                 intern("lambd")};
+                 intern("lambd"),
+                 intern("data"),
+                 intern("is_meta"),
+                 intern("classify"),
+                 intern("rewrite"),
+                 intern("fall_back"),
+                 intern("view"),
+                 intern("constant"),
+                 intern("run_for_real"),
+                 intern("is_tainted"),
+                 intern("__call__"),
+                 intern("__name__")};
   }();
   return interned;
 }

@@ -39,14 +39,15 @@ private:
 
 /// Interned attribute names, made once.
 struct Names {
-  PyObject *shape, *dtype, *itemsize, *is_floating_point, *detach, *forward, *numel, *modules,
-      *parameters, *buffers, *weight, *bias, *running_mean, *in_channels, *out_channels, *groups,
-      *kernel_size, *stride, *padding, *dilation, *output_padding, *ceil_mode, *count_include_pad,
+  PyObject *shape, *dtype, *itemsize, *is_floating_point, *forward, *numel, *modules, *parameters,
+      *buffers, *weight, *bias, *running_mean, *in_channels, *out_channels, *groups, *kernel_size,
+      *stride, *padding, *dilation, *output_padding, *ceil_mode, *count_include_pad,
       *return_indices, *output_size, *in_features, *out_features, *num_features, *num_channels,
       *num_groups, *normalized_shape, *size, *inplace, *training, *start_dim, *end_dim, *dim,
       *embedding_dim, *scale_factor, *upscale_factor, *forward_hooks, *forward_pre_hooks,
-      *backward_hooks, *backward_pre_hooks, *enter, *exit, *same, *mode, *padding_mode, *zeros,
-      *reflect, *circular, *divisor_override, *approximate, *lambd;
+      *backward_hooks, *backward_pre_hooks, *same, *mode, *padding_mode, *zeros, *reflect,
+      *circular, *divisor_override, *approximate, *lambd, *data, *is_meta, *classify, *rewrite,
+      *fall_back, *view, *constant, *run_for_real, *is_tainted, *call, *name;
 };
 const Names &names();
 

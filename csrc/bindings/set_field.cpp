@@ -27,10 +27,9 @@ void set_triple(std::int32_t (&field)[3], const std::string &name, PyObject *val
     set_integer(field[i], name, py::object(values[i]).ptr());
 }
 
-} // namespace
+using Setter = void (*)(Layer &, const std::string &, PyObject *);
 
-void set_field(Layer &layer, const std::string &name, PyObject *value) {
-  using Setter = void (*)(Layer &, const std::string &, PyObject *);
+Setter setter_of(const std::string &name) {
 #define BOPSCOUNT_FIELD(field)                                                                     \
   {                                                                                                \
     #field, [](Layer &l, const std::string &n, PyObject *v) { set_integer(l.field, n, v); }        \
@@ -77,7 +76,24 @@ void set_field(Layer &layer, const std::string &name, PyObject *value) {
 #undef BOPSCOUNT_SOURCE
   const auto found = setters.find(name);
   if (found == setters.end()) throw py::value_error("a record has no field '" + name + "'");
-  found->second(layer, name, value);
+  return found->second;
+}
+
+} // namespace
+
+void set_field(Layer &layer, PyObject *name, PyObject *value) {
+  // Names in Python code are interned: their address says which they are. Each is kept, so
+  // that the address stays its own.
+  static std::unordered_map<PyObject *, std::pair<std::string, Setter>> by_address;
+  auto found = by_address.find(name);
+  if (found == by_address.end()) {
+    auto text = py::reinterpret_borrow<py::object>(name).cast<std::string>();
+    const Setter setter = setter_of(text);
+    if (!PyUnicode_CHECK_INTERNED(name)) return setter(layer, text, value);
+    Py_INCREF(name);
+    found = by_address.emplace(name, std::pair{std::move(text), setter}).first;
+  }
+  found->second.second(layer, found->second.first, value);
 }
 
 } // namespace bopscount::bindings

@@ -6,20 +6,30 @@ namespace {
 /// The tracer that is active, in whichever thread; guarded by the GIL.
 Tracer *active = nullptr;
 
-Ref attribute(const char *module, const char *name) {
-  return Ref(py::object(py::module_::import(module).attr(name)).release().ptr());
-}
-
 } // namespace
 
-Tracer::Tracer(py::object classify, py::object rewrite, bool real)
-    : classify_(classify.release().ptr()), rewrite_(rewrite.release().ptr()),
-      empty_(attribute("torch", "empty")), disable_(attribute("torch._C", "DisableTorchFunction")),
-      peek_transform_(attribute("torch._C._functorch", "peek_interpreter_stack")), real_(real) {
-  const py::module_ torch = py::module_::import("torch");
-  meta_ = Ref(torch.attr("device")("meta").release().ptr());
-  module_call_ = Ref(py::object(torch.attr("nn").attr("Module").attr("__call__")).release().ptr());
-  empty_keywords_ = Ref(py::make_tuple("dtype", "device").release().ptr());
+const Torch &torch() {
+  static const Torch found = [] {
+    const auto get = [](const char *module, const char *name) {
+      return py::object(py::module_::import(module).attr(name)).release().ptr();
+    };
+    return Torch{
+        reinterpret_cast<PyTypeObject *>(get("torch", "Tensor")),
+        reinterpret_cast<PyTypeObject *>(get("torch.nn", "Parameter")),
+        get("torch", "empty"),
+        py::object(py::module_::import("torch").attr("device")("meta")).release().ptr(),
+        get("torch._C", "DisableTorchFunction"),
+        py::object(py::module_::import("torch.nn").attr("Module").attr("__call__")).release().ptr(),
+        py::make_tuple("dtype", "device").release().ptr(),
+        get("torch._C._functorch", "peek_interpreter_stack")};
+  }();
+  return found;
+}
+
+Tracer::Tracer(py::object driver, bool real) : driver_(driver.release().ptr()), real_(real) {
+  const Ref modes = checked(PyObject_CallNoArgs(torch().disable));
+  modes_off_ = checked(PyObject_GetAttrString(modes.get(), "__enter__"));
+  modes_on_ = checked(PyObject_GetAttrString(modes.get(), "__exit__"));
 }
 
 Tracer::~Tracer() {
@@ -30,18 +40,17 @@ Tracer::~Tracer() {
 
 void Tracer::release() {
   for (PyObject *tensor : kept_) Py_DECREF(tensor);
-  for (auto &[key, tensor] : templates_) Py_DECREF(tensor);
+  for (auto &[key, tensor] : templates_) Py_XDECREF(tensor);
   kept_.clear();
+  seen_.clear();
   templates_.clear();
-  slots_.clear();
-  for (Node &node : nodes_) node.python_rule = nullptr;
+  for (Node &node : nodes_) node.python_rule = node.class_name = nullptr;
   classes_.clear();
-  classify_ = Ref();
-  rewrite_ = Ref();
+  driver_ = Ref();
   failed_error_ = Ref();
 }
 
-std::size_t Tracer::TemplateHash::operator()(const Template &key) const {
+std::size_t Tracer::FormHash::operator()(const Form &key) const {
   std::size_t hash = reinterpret_cast<std::size_t>(key.dtype);
   for (const std::int64_t size : key.dims)
     hash = (hash ^ static_cast<std::size_t>(size)) * 0x9E3779B97F4A7C15ULL;
@@ -58,29 +67,26 @@ void Tracer::activate() {
 
 void Tracer::deactivate() { active = previous_; }
 
+Tracer &active_tracer() {
+  if (active == nullptr || !active->is_mine())
+    throw std::runtime_error("no tracer is active in this thread");
+  return *active;
+}
+
 namespace {
 
 /// What a module class's __call__ is while a tracer is active.
 PyObject *traced_call(PyObject *module, PyObject *const *args, Py_ssize_t n_args,
                       PyObject *keywords) {
-  try {
+  return guarded([&]() -> PyObject * {
     if (active != nullptr && active->is_mine()) return active->call(module, args, n_args, keywords);
     // Another thread's business: as if nothing were here.
-    static PyObject *const module_call =
-        py::object(py::module_::import("torch.nn").attr("Module").attr("__call__")).release().ptr();
     std::vector<PyObject *> all{module};
     const Py_ssize_t n_keywords = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
     all.insert(all.end(), args, args + n_args + n_keywords);
-    return PyObject_Vectorcall(module_call, all.data(), static_cast<std::size_t>(n_args + 1),
-                               keywords);
-  } catch (py::error_already_set &error) {
-    error.restore();
-  } catch (const py::builtin_exception &error) {
-    error.set_error();
-  } catch (const std::exception &error) {
-    PyErr_SetString(PyExc_RuntimeError, error.what());
-  }
-  return nullptr;
+    return PyObject_Vectorcall(torch().module_call, all.data(),
+                               static_cast<std::size_t>(n_args + 1), keywords);
+  });
 }
 
 PyMethodDef traced_call_method = {
@@ -100,11 +106,11 @@ void register_tracer(py::module_ &module) {
   py::list leaf_names;
   for (const LeafRule &rule : leaf_rules()) leaf_names.append(py::str(rule.name));
   module.attr("LEAF_RULES") = py::tuple(leaf_names);
+  register_functions(module);
   module.def("traced_call", &make_traced_call,
              "The method that takes the place of a module class's __call__.");
   py::class_<Tracer>(module, "Tracer", "Records one model in one thread.")
-      .def(py::init<py::object, py::object, bool>(), py::arg("classify"), py::arg("rewrite"),
-           py::arg("real"))
+      .def(py::init<py::object, bool>(), py::arg("driver"), py::arg("real"))
       .def("walk", &Tracer::walk, py::arg("model"),
            "Lists the model's modules, parents before children.")
       .def("classes", &Tracer::classes)
@@ -113,14 +119,8 @@ void register_tracer(py::module_ &module) {
       .def("release", &Tracer::release)
       .def_property_readonly("node", &Tracer::node)
       .def("__len__", &Tracer::n_records)
-      .def("emit", &Tracer::emit, py::arg("kind"), py::arg("op"), py::arg("operands"),
-           py::arg("shape") = py::none(), py::arg("dtype") = py::none(),
-           py::arg("channel_axis") = 1, py::arg("batched") = true, py::arg("fields") = py::none(),
-           py::arg("into") = py::none())
-      .def("answer", &Tracer::answer, py::arg("rule"), py::arg("op"), py::arg("input"),
-           py::arg("attributes"), py::arg("weight") = py::none(), py::arg("bias") = py::none())
       .def("another", &Tracer::another, py::arg("shape"), py::arg("dtype"))
-      .def("alias", &Tracer::alias, py::arg("tensor"), py::arg("base"))
+      .def("set_bits", &Tracer::set_bits, py::arg("tensor"), py::arg("bits"))
       .def("rewrite", &Tracer::rewrite, py::arg("mark"), py::arg("fields"))
       .def("producer_of", &Tracer::producer_of, py::arg("tensor"))
       .def("totals", &Tracer::totals, py::arg("rules") = "torchstat")

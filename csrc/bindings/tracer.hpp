@@ -3,7 +3,8 @@
 /// While a tracer is active, the `__call__` of every class in its model is
 /// `traced_call`. A leaf of known type is answered by its rule; any other module
 /// is entered, so that what runs inside belongs to it. Functions between modules
-/// come in through Python (a TorchFunctionMode), and are recorded with `emit`.
+/// come in through a TorchFunctionMode, are answered by rules in Python, and recorded
+/// with `emit`.
 #pragma once
 
 #include <pybind11/pybind11.h>
@@ -30,8 +31,11 @@ struct Node {
   bool leaf = false;
   bool registered = false; ///< has a rule of register_layer's
   bool hooked = false;     ///< has hooks of the user's: torch calls them
+  bool sequential = false; ///< its forward is nn.Sequential's
+  bool plain_call = false; ///< its class has no __call__ of its own
   const LeafRule *rule = nullptr;
   PyObject *python_rule = nullptr; ///< borrowed from the tracer's classes
+  PyObject *class_name = nullptr;  ///< likewise
   std::int64_t calls = 0;
   std::int64_t params = 0;
   LeafModule view; ///< what its leaf rule sees
@@ -41,8 +45,24 @@ struct Node {
 struct ModuleClass {
   bool leaf = false;
   bool registered = false;
+  bool sequential = false;
+  bool plain_call = false; ///< its __call__ is nn.Module's
   const LeafRule *rule = nullptr;
-  Ref python_rule;
+  Ref python_rule, name;
+};
+
+/// Shape and dtype; torch keeps its dtypes.
+struct Form {
+  Dims dims;
+  PyObject *dtype = nullptr;
+  bool operator==(const Form &other) const { return dtype == other.dtype && dims == other.dims; }
+};
+
+/// What passes from op to op: a tensor, or what is known of one that nobody has asked for.
+struct Value {
+  PyObject *tensor = nullptr; ///< borrowed; null while there is none
+  const Form *form = nullptr;
+  Recording::Slot slot = Recording::no_slot;
 };
 
 /// A module whose forward runs.
@@ -53,9 +73,10 @@ struct Frame {
 
 class Tracer {
 public:
-  /// `classify(cls)` gives (leaf, rule name or callable or None, registered);
-  /// `rewrite(node, mark, args, kwargs, output)` is called after a registered class.
-  Tracer(py::object classify, py::object rewrite, bool real);
+  /// `driver` is the Python half: `classify(cls)` gives (leaf, rule name or callable or
+  /// None, registered); `rewrite(module, mark, args, output)` is called after a registered
+  /// class; `fall_back`, `view` and `constant` answer functions.
+  Tracer(py::object driver, bool real);
   ~Tracer();
   Tracer(const Tracer &) = delete;
   Tracer &operator=(const Tracer &) = delete;
@@ -72,14 +93,26 @@ public:
   std::int32_t node() const { return frames_.empty() ? 0 : frames_.back().node; }
   std::size_t n_records() const { return recording_.size(); }
 
+  /// What `emit` of the module records.
+  struct Op {
+    std::uint16_t kind = 0;
+    PyObject *name = nullptr;
+    PyObject *operands = nullptr; ///< a tuple of tensors
+    PyObject *shape = Py_None, *dtype = Py_None, *fields = Py_None, *into = Py_None;
+    int channel_axis = 1;
+    bool batched = true;
+  };
   /// Records an op and returns its output tensor (`into` if given), or records
   /// only and returns None if `shape` is None and there is no `into`.
-  py::object emit(int kind, py::str op, py::sequence operands, py::object shape, py::object dtype,
-                  int channel_axis, bool batched, py::object fields, py::object into);
+  py::object emit(const Op &op);
   /// The output of a function by the leaf rule of number `rule` for a module with such
   /// attributes, recorded; None where the rule is not certain.
   py::object answer(std::size_t rule, const py::str &op, const py::object &input,
                     const py::dict &attributes, const py::object &weight, const py::object &bias);
+  /// What a torch function returns, recorded; the mode's __torch_function__.
+  PyObject *function(PyObject *func, PyObject *args, PyObject *keywords);
+  /// Says that the values of `tensor` have `bits` bits.
+  void set_bits(const py::object &tensor, int bits);
   /// The next output of the last record, for ops that have several.
   py::object another(py::object shape, py::object dtype);
   /// Says that `tensor` is a view of `base`, or `base` itself.
@@ -107,14 +140,19 @@ public:
   bool is_mine() const;
 
 private:
-  bool ask(const LeafRule &rule, const LeafModule &view, PyObject *input, Dims &in, Ref &out_dtype,
+  bool look(PyObject *tensor, Value &value);
+  bool ask(const LeafRule &rule, const LeafModule &view, const Form &in, const Form *&out,
            LeafAnswer &answer);
-  PyObject *output_of(const LeafAnswer &answer, PyObject *input, PyObject *out_dtype,
-                      std::int32_t record);
+  Value output_of(const LeafAnswer &answer, const Value &input, const Form *out,
+                  std::int32_t record);
+  PyObject *tensor_of(const Value &value);
+  bool answer_leaf(const Node &node, std::int32_t index, Value &value);
   PyObject *call_leaf(Node &node, std::int32_t index, PyObject *input);
+  PyObject *call_children(const Node &node, PyObject *input);
   PyObject *enter(Node &node, std::int32_t index, PyObject *const *args, Py_ssize_t n_args,
                   PyObject *names);
-  PyObject *call_forward(Node &node, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
+  PyObject *call_forward(const Node &node, PyObject *const *args, Py_ssize_t n_args,
+                         PyObject *names);
   bool after_registered(std::int32_t index, std::size_t mark, PyObject *const *args,
                         Py_ssize_t n_args, PyObject *names, PyObject *output);
   void note_failure(std::int32_t index, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
@@ -128,26 +166,34 @@ private:
     bool index; ///< int32 or int64, as indices are
   };
   const Dtype &dtype_of(PyObject *dtype);
-  Recording::Slot slot_of(PyObject *tensor);
-  Ref make_tensor(const Dims &dims, PyObject *dtype);
-  void own(PyObject *tensor, Recording::Slot slot);
+  Recording::Slot slot_of(PyObject *tensor) const;
+  const Form *form_of(const Dims &dims, PyObject *dtype);
+  Ref make_tensor(const Form *form);
+  void own(PyObject *tensor, Recording::Slot slot, const Form *form = nullptr);
+  void forget_forms(PyObject *args);
+  bool any_live(PyObject *value, bool &any_tensor, int depth = 0) const;
+  bool is_live(PyObject *tensor) const;
+  PyObject *view(PyObject *func, PyObject *args, PyObject *keywords);
   std::int32_t record(const Layer &layer, PyObject *op, const Dims &in, const Dims &out,
-                      const Recording::Slot *inputs, std::size_t n_inputs);
+                      const Recording::Slot *inputs, std::size_t n_inputs, std::size_t n_carriers);
+  std::int64_t elements_of(PyObject *parameter);
   void count_params();
   std::vector<Layer> layers_with_params(std::vector<std::int32_t> *extra_nodes);
 
-  struct Template {
-    Dims dims;
-    PyObject *dtype;
-    bool operator==(const Template &other) const {
-      return dtype == other.dtype && dims == other.dims;
-    }
+  struct FormHash {
+    std::size_t operator()(const Form &key) const;
   };
-  struct TemplateHash {
-    std::size_t operator()(const Template &key) const;
+  /// Of a tensor that was seen: its memory, and what it is; without a form torch must be asked.
+  struct Seen {
+    Recording::Slot slot;
+    const Form *form;
+    bool made; ///< by this tracer: on meta
   };
 
-  Ref classify_, rewrite_, empty_, meta_, disable_, module_call_, empty_keywords_, peek_transform_;
+  friend class FunctionModesOff;
+  Ref driver_; ///< the Python half
+  Ref modes_off_, modes_on_;
+  int modes_off_depth_ = 0;
   bool real_;
   bool global_hooks_ = false; ///< torch calls hooks for every module
   unsigned long thread_ = 0;
@@ -156,19 +202,24 @@ private:
   std::unordered_map<PyObject *, std::int32_t> index_of_;
   std::unordered_map<PyTypeObject *, ModuleClass> classes_;
   std::unordered_map<PyObject *, Dtype> dtypes_;
-  std::unordered_map<Template, PyObject *, TemplateHash> templates_;
-  std::unordered_map<PyObject *, Recording::Slot> slots_;
-  std::vector<PyObject *> kept_; ///< tensors whose address is in slots_; owned
+  /// One tensor of each form, to be copied; null before the first.
+  std::unordered_map<Form, PyObject *, FormHash> templates_;
+  std::unordered_map<PyObject *, Seen> seen_;
+  std::vector<PyObject *> kept_; ///< tensors whose address is in seen_; owned
   std::vector<Frame> frames_;
   std::vector<PyObject *> ops_; ///< name of each record's op; owned
   std::vector<std::int32_t> record_nodes_;
   Recording recording_;
-  bool params_counted_ = false;
+  std::unordered_map<PyObject *, std::int64_t> elements_; ///< of parameters, during the walk
   Ref failure_, failed_error_;
 };
 
 void register_tracer(py::module_ &module);
+/// The functions of the module that rules call; they record in the active tracer.
+void register_functions(py::module_ &module);
+/// The tracer that is active in this thread; RuntimeError if there is none.
+Tracer &active_tracer();
 /// Sets one field of a record by its name; TypeError or ValueError if it cannot.
-void set_field(Layer &layer, const std::string &name, PyObject *value);
+void set_field(Layer &layer, PyObject *name, PyObject *value);
 
 } // namespace bopscount::bindings

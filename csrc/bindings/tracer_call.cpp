@@ -11,8 +11,8 @@ PyObject *Tracer::call(PyObject *module, PyObject *const *args, Py_ssize_t n_arg
     std::vector<PyObject *> all{module};
     const Py_ssize_t n_keywords = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
     all.insert(all.end(), args, args + n_args + n_keywords);
-    return PyObject_Vectorcall(module_call_.get(), all.data(), static_cast<std::size_t>(n_args + 1),
-                               keywords);
+    return PyObject_Vectorcall(torch().module_call, all.data(),
+                               static_cast<std::size_t>(n_args + 1), keywords);
   }
   Node &node = nodes_[static_cast<std::size_t>(found->second)];
   ++node.calls;
@@ -23,91 +23,154 @@ PyObject *Tracer::call(PyObject *module, PyObject *const *args, Py_ssize_t n_arg
   return enter(node, found->second, args, n_args, keywords);
 }
 
-/// What a leaf rule says of `input`; false, with no error set, where it is not certain.
-bool Tracer::ask(const LeafRule &rule, const LeafModule &view, PyObject *input, Dims &in,
-                 Ref &out_dtype, LeafAnswer &answer) {
-  const Ref size(PyObject_GetAttr(input, names().shape));
-  Ref dtype(size ? PyObject_GetAttr(input, names().dtype) : nullptr);
-  if (!dtype || !to_dims(size.get(), in)) {
-    PyErr_Clear(); // no tensor, or of symbolic sizes
+/// What is known of a tensor; false, with no error set, for what is none or has symbolic sizes.
+bool Tracer::look(PyObject *tensor, Value &value) {
+  value.tensor = tensor;
+  const auto found = seen_.find(tensor);
+  if (found != seen_.end()) {
+    value.slot = found->second.slot;
+    value.form = found->second.form;
+    if (value.form != nullptr) return true;
+  }
+  const FunctionModesOff off(*this);
+  const Ref size(PyObject_GetAttr(tensor, names().shape));
+  const Ref dtype(size ? PyObject_GetAttr(tensor, names().dtype) : nullptr);
+  Dims dims;
+  if (!dtype || !to_dims(size.get(), dims)) {
+    PyErr_Clear();
     return false;
   }
-  const Dtype type = dtype_of(dtype.get());
+  value.form = form_of(dims, dtype.get());
+  if (found != seen_.end()) found->second.form = value.form;
+  return true;
+}
+
+/// What a leaf rule says of a tensor of such a form; false where it is not certain.
+bool Tracer::ask(const LeafRule &rule, const LeafModule &view, const Form &in, const Form *&out,
+                 LeafAnswer &answer) {
+  const Dtype type = dtype_of(in.dtype);
   Layer &layer = answer.layer;
   layer.kind = static_cast<std::uint16_t>(rule.kind);
   const bool floats = rule.takes == Takes::floats;
   if ((floats && !type.floating) || (rule.takes == Takes::indices && !type.index) ||
-      !rule.answer(rule, view, in, answer))
+      !rule.answer(rule, view, in.dims, answer))
     return false;
-  if (floats && view.weight_elements && view.weight_dtype != dtype.get())
+  if (floats && view.weight_elements && view.weight_dtype != in.dtype)
     return false; // torch says what does not match, or casts
-  if (answer.output == Output::of_weight) {
-    Py_INCREF(view.weight_dtype);
-    out_dtype = Ref(view.weight_dtype);
-  } else {
-    out_dtype = std::move(dtype);
-  }
+  PyObject *out_dtype = answer.output == Output::of_weight ? view.weight_dtype : in.dtype;
+  out = answer.output == Output::same ? &in : form_of(answer.out, out_dtype);
   layer.input_item_bytes = type.item_bytes;
   layer.input_bits = static_cast<std::uint8_t>(8 * type.item_bytes);
-  layer.output_item_bytes = dtype_of(out_dtype.get()).item_bytes;
+  layer.output_item_bytes = dtype_of(out_dtype).item_bytes;
   layer.output_bits = static_cast<std::uint8_t>(8 * layer.output_item_bytes);
   return true;
 }
 
-/// The output tensor that an answer stands for; owned.
-PyObject *Tracer::output_of(const LeafAnswer &answer, PyObject *input, PyObject *out_dtype,
-                            std::int32_t record) {
-  const Recording::Slot slot = slot_of(input);
+/// The output that an answer stands for; there is a tensor only where it is the input's.
+Value Tracer::output_of(const LeafAnswer &answer, const Value &input, const Form *out,
+                        std::int32_t record) {
   if (answer.output == Output::same) {
-    if (slot != Recording::no_slot)
-      recording_.write(slot, record);
-    else
-      own(input, recording_.new_slot(record));
-    Py_INCREF(input);
-    return input;
+    Value same = input;
+    if (same.slot == Recording::no_slot) {
+      same.slot = recording_.new_slot(record);
+      if (same.tensor != nullptr) own(same.tensor, same.slot, same.form);
+    } else {
+      recording_.write(same.slot, record);
+    }
+    return same;
   }
-  Ref output = make_tensor(answer.out, out_dtype);
-  const bool keeps = answer.output == Output::view && slot != Recording::no_slot;
-  own(output.get(), keeps ? slot : recording_.new_slot(record));
-  return output.release();
+  const bool keeps = answer.output == Output::view && input.slot != Recording::no_slot;
+  return {nullptr, out, keeps ? input.slot : recording_.new_slot(record)};
 }
 
-/// The leaf's output by its rule; null without an error where the rule is not certain.
-PyObject *Tracer::call_leaf(Node &node, std::int32_t index, PyObject *input) {
-  const FunctionModesOff off(disable_.get());
+/// The tensor of a value, made if there is none yet; owned.
+PyObject *Tracer::tensor_of(const Value &value) {
+  if (value.tensor != nullptr) {
+    Py_INCREF(value.tensor);
+    return value.tensor;
+  }
+  Ref tensor = make_tensor(value.form);
+  own(tensor.get(), value.slot, value.form);
+  return tensor.release();
+}
+
+/// Replaces a leaf's input by its output, recorded; false where its rule is not certain.
+bool Tracer::answer_leaf(const Node &node, std::int32_t index, Value &value) {
   // Parameters that were swapped since the walk (functional_call), or a transform such as
   // vmap around the call: torch knows better.
   PyObject *parameters = item(node.dict, names().parameters);
   if (parameters != nullptr && (item(parameters, names().weight) != node.view.weight ||
                                 item(parameters, names().bias) != node.view.bias))
-    return nullptr;
-  const Ref transform(PyObject_CallNoArgs(peek_transform_.get()));
-  if (transform.get() != Py_None) return nullptr;
+    return false;
+  const Ref transform(PyObject_CallNoArgs(torch().peek_transform));
+  if (transform.get() != Py_None) return false;
   LeafAnswer answer;
-  Dims in;
-  Ref out_dtype;
-  if (!ask(*node.rule, node.view, input, in, out_dtype, answer)) return nullptr;
-
-  const Recording::Slot slot = slot_of(input);
+  const Form *out = nullptr;
+  if (!ask(*node.rule, node.view, *value.form, out, answer)) return false;
   frames_.push_back({index, recording_.size()});
-  const Ref class_name(
-      PyObject_GetAttrString(reinterpret_cast<PyObject *>(Py_TYPE(node.module)), "__name__"));
-  const std::int32_t at = record(answer.layer, class_name.get(), in, answer.out, &slot, 1);
+  const std::int32_t at =
+      record(answer.layer, node.class_name, value.form->dims, answer.out, &value.slot, 1, 1);
   frames_.pop_back();
-  if (!real_) return output_of(answer, input, out_dtype.get(), at);
+  value = output_of(answer, value, out, at);
+  return true;
+}
 
+/// The leaf's output by its rule; null without an error where the rule is not certain.
+PyObject *Tracer::call_leaf(Node &node, std::int32_t index, PyObject *input) {
+  Value value;
+  if (!look(input, value)) return nullptr;
+  if (!real_) return answer_leaf(node, index, value) ? tensor_of(value) : nullptr;
+
+  const Recording::Slot slot = value.slot;
+  if (!answer_leaf(node, index, value)) return nullptr;
+  const auto at = static_cast<std::int32_t>(recording_.size()) - 1;
   // For real: the function modes are off, so nothing is recorded twice.
+  const FunctionModesOff off(*this);
   PyObject *output = call_forward(node, &input, 1, nullptr);
   if (output == nullptr) {
     note_failure(index, &input, 1, nullptr);
     return nullptr;
   }
-  const bool keeps = answer.output == Output::view && slot != Recording::no_slot;
   if (output == input && slot != Recording::no_slot)
     recording_.write(slot, at);
   else
-    own(output, keeps ? slot : recording_.new_slot(at));
+    own(output, value.slot);
   return output;
+}
+
+/// nn.Sequential's forward. Between two leaves with rules nobody asks for a tensor.
+PyObject *Tracer::call_children(const Node &node, PyObject *input) {
+  PyObject *modules = item(node.dict, names().modules);
+  std::vector<Ref> children;
+  PyObject *key, *child;
+  Py_ssize_t position = 0;
+  while (PyDict_Next(modules, &position, &key, &child)) {
+    Py_INCREF(child);
+    children.emplace_back(child);
+  }
+  Value value;
+  bool known = look(input, value);
+  Py_INCREF(input);
+  Ref current(input); // the tensor of `value`, or null
+  for (const Ref &module : children) {
+    const auto found = index_of_.find(module.get());
+    if (known && found != index_of_.end()) {
+      Node &at = nodes_[static_cast<std::size_t>(found->second)];
+      if (at.rule != nullptr && !at.hooked && at.plain_call) {
+        if (answer_leaf(at, found->second, value)) {
+          ++at.calls;
+          if (value.tensor == nullptr) current = Ref();
+          continue;
+        }
+        if (PyErr_Occurred()) return nullptr;
+      }
+    }
+    if (!current) current = Ref(tensor_of(value));
+    current = Ref(PyObject_CallOneArg(module.get(), current.get()));
+    if (!current) return nullptr;
+    known = look(current.get(), value = Value());
+  }
+  return current ? current.release() : tensor_of(value);
 }
 
 py::object Tracer::answer(std::size_t rule, const py::str &op, const py::object &input,
@@ -125,22 +188,25 @@ py::object Tracer::answer(std::size_t rule, const py::str &op, const py::object 
   view.bias_elements = elements(bias);
   view.weight_elements = elements(weight);
   LeafAnswer answer;
-  Dims in;
-  Ref out_dtype;
-  if (!ask(leaf_rules()[rule], view, input.ptr(), in, out_dtype, answer)) return py::none();
-  const Recording::Slot slot = slot_of(input.ptr());
-  const std::int32_t at = record(answer.layer, op.ptr(), in, answer.out, &slot, 1);
-  return py::reinterpret_steal<py::object>(output_of(answer, input.ptr(), out_dtype.get(), at));
+  Value value;
+  const Form *out = nullptr;
+  if (!look(input.ptr(), value) || !ask(leaf_rules()[rule], view, *value.form, out, answer))
+    return py::none();
+  const std::int32_t at =
+      record(answer.layer, op.ptr(), value.form->dims, answer.out, &value.slot, 1, 1);
+  return py::reinterpret_steal<py::object>(tensor_of(output_of(answer, value, out, at)));
 }
 
-PyObject *Tracer::call_forward(Node &node, PyObject *const *args, Py_ssize_t n_args,
+PyObject *Tracer::call_forward(const Node &node, PyObject *const *args, Py_ssize_t n_args,
                                PyObject *keywords) {
+  if (node.sequential && !node.hooked && !real_ && n_args == 1 && keywords == nullptr)
+    return call_children(node, args[0]);
   const Py_ssize_t n_keywords = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
   std::vector<PyObject *> all{node.module};
   all.insert(all.end(), args, args + n_args + n_keywords);
   const auto n_all = static_cast<std::size_t>(n_args + 1);
   // Hooks are torch's business; without any, its detour through them is saved.
-  if (node.hooked) return PyObject_Vectorcall(module_call_.get(), all.data(), n_all, keywords);
+  if (node.hooked) return PyObject_Vectorcall(torch().module_call, all.data(), n_all, keywords);
   return PyObject_VectorcallMethod(names().forward, all.data(), n_all, keywords);
 }
 
@@ -160,7 +226,7 @@ PyObject *Tracer::enter(Node &node, std::int32_t index, PyObject *const *args, P
     const Py_ssize_t n_keywords = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
     for (Py_ssize_t i = 0; i < n_keywords; ++i)
       PyDict_SetItem(named.get(), PyTuple_GET_ITEM(keywords, i), args[n_args + i]);
-    const FunctionModesOff off(disable_.get());
+    const FunctionModesOff off(*this);
     output = PyObject_CallFunctionObjArgs(node.python_rule, node.module, given.get(), named.get(),
                                           nullptr);
     if (output == Py_NotImplemented) {
@@ -191,10 +257,10 @@ bool Tracer::after_registered(std::int32_t index, std::size_t mark, PyObject *co
     Py_INCREF(args[i]);
     PyTuple_SET_ITEM(given.get(), i, args[i]);
   }
-  const FunctionModesOff off(disable_.get());
+  const FunctionModesOff off(*this);
   const Ref number(PyLong_FromSize_t(mark));
-  const Ref result(PyObject_CallFunctionObjArgs(rewrite_.get(), node.module, number.get(),
-                                                given.get(), output, nullptr));
+  const Ref result(PyObject_CallMethodObjArgs(driver_.get(), names().rewrite, node.module,
+                                              number.get(), given.get(), output, nullptr));
   return static_cast<bool>(result);
 }
 
@@ -206,7 +272,7 @@ void Tracer::note_failure(std::int32_t index, PyObject *const *args, Py_ssize_t 
   PyErr_NormalizeException(&type, &value, &traceback);
   if (value != failed_error_.get()) {
     const Py_ssize_t n_keywords = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
-    const FunctionModesOff off(disable_.get());
+    const FunctionModesOff off(*this);
     py::list shapes;
     for (Py_ssize_t i = 0; i < n_args + n_keywords; ++i) {
       const Ref shape(PyObject_GetAttr(args[i], names().shape));

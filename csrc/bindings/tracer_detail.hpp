@@ -8,29 +8,50 @@ namespace bopscount::bindings {
 /// Turns TorchFunctionModes off while it lives, so that reading a tensor is cheap.
 class FunctionModesOff {
 public:
-  explicit FunctionModesOff(PyObject *disable) : guard_(PyObject_CallNoArgs(disable)) {
-    if (guard_) Ref(PyObject_CallMethodNoArgs(guard_.get(), names().enter));
+  explicit FunctionModesOff(Tracer &tracer) : tracer_(tracer) {
+    if (tracer_.modes_off_depth_++ == 0) Ref(PyObject_CallNoArgs(tracer_.modes_off_.get()));
   }
   ~FunctionModesOff() {
+    if (--tracer_.modes_off_depth_ > 0) return;
     // An error may be on its way out; it must survive the call.
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
-    if (guard_)
-      Ref(PyObject_CallMethodObjArgs(guard_.get(), names().exit, Py_None, Py_None, Py_None,
-                                     nullptr));
+    PyObject *nothing[] = {Py_None, Py_None, Py_None};
+    Ref(PyObject_Vectorcall(tracer_.modes_on_.get(), nothing, 3, nullptr));
     PyErr_Restore(type, value, traceback);
   }
   FunctionModesOff(const FunctionModesOff &) = delete;
   FunctionModesOff &operator=(const FunctionModesOff &) = delete;
 
 private:
-  Ref guard_;
+  Tracer &tracer_;
 };
 
 /// The reference, or what Python raised as a C++ exception.
 inline Ref checked(PyObject *owned) {
   if (owned == nullptr) throw py::error_already_set();
   return Ref(owned);
+}
+
+/// What the tracer asks torch for, looked up once a process.
+struct Torch {
+  PyTypeObject *tensor, *parameter;
+  PyObject *empty, *meta, *disable, *module_call, *empty_keywords, *peek_transform;
+};
+const Torch &torch();
+
+/// Runs `call` for Python: C++ exceptions become Python's, and null.
+template <class Call> PyObject *guarded(Call call) {
+  try {
+    return call();
+  } catch (py::error_already_set &error) {
+    error.restore();
+  } catch (const py::builtin_exception &error) {
+    error.set_error();
+  } catch (const std::exception &error) {
+    PyErr_SetString(PyExc_RuntimeError, error.what());
+  }
+  return nullptr;
 }
 
 } // namespace bopscount::bindings

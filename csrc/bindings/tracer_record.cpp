@@ -16,107 +16,118 @@ const Tracer::Dtype &Tracer::dtype_of(PyObject *dtype) {
   return dtypes_.emplace(dtype, about).first->second;
 }
 
-void Tracer::own(PyObject *tensor, Recording::Slot slot) {
-  const auto [entry, is_new] = slots_.insert_or_assign(tensor, slot);
+void Tracer::own(PyObject *tensor, Recording::Slot slot, const Form *form) {
+  const auto [entry, is_new] = seen_.insert_or_assign(tensor, Seen{slot, form, form != nullptr});
   if (is_new) {
     Py_INCREF(tensor);
     kept_.push_back(tensor);
   }
 }
 
-Recording::Slot Tracer::slot_of(PyObject *tensor) {
-  const auto found = slots_.find(tensor);
-  return found == slots_.end() ? Recording::no_slot : found->second;
+Recording::Slot Tracer::slot_of(PyObject *tensor) const {
+  const auto found = seen_.find(tensor);
+  return found == seen_.end() ? Recording::no_slot : found->second.slot;
 }
 
-/// A meta tensor; a detached copy of a template is six times cheaper than an empty one.
-Ref Tracer::make_tensor(const Dims &dims, PyObject *dtype) {
-  const auto found = templates_.find({dims, dtype});
-  if (found != templates_.end())
-    return checked(PyObject_CallMethodNoArgs(found->second, names().detach));
-  const Ref shape = to_tuple(dims);
-  PyObject *arguments[] = {shape.get(), dtype, meta_.get()};
-  Ref tensor = checked(PyObject_Vectorcall(empty_.get(), arguments, 1, empty_keywords_.get()));
-  PyObject *copy = PyObject_CallMethodNoArgs(tensor.get(), names().detach);
-  templates_.emplace(Template{dims, dtype}, tensor.release());
-  return checked(copy);
+const Form *Tracer::form_of(const Dims &dims, PyObject *dtype) {
+  return &templates_.try_emplace({dims, dtype}, nullptr).first->first;
+}
+
+/// A meta tensor; a shallow copy of a template is six times cheaper than an empty one.
+Ref Tracer::make_tensor(const Form *form) {
+  const FunctionModesOff off(*this);
+  PyObject *&made = templates_.find(*form)->second;
+  if (made == nullptr) {
+    const Ref shape = to_tuple(form->dims);
+    PyObject *arguments[] = {shape.get(), form->dtype, torch().meta};
+    made =
+        checked(PyObject_Vectorcall(torch().empty, arguments, 1, torch().empty_keywords)).release();
+  }
+  return checked(PyObject_GetAttr(made, names().data));
 }
 
 std::int32_t Tracer::record(const Layer &layer, PyObject *op, const Dims &in, const Dims &out,
-                            const Recording::Slot *inputs, std::size_t n_inputs) {
+                            const Recording::Slot *inputs, std::size_t n_inputs,
+                            std::size_t n_carriers) {
   const std::int32_t at = node();
   Layer owned = layer;
   if (!nodes_[static_cast<std::size_t>(at)].leaf) owned.flags |= flag_functional;
   Py_INCREF(op);
   ops_.push_back(op);
   record_nodes_.push_back(at);
-  return recording_.add(owned, in, out, inputs, n_inputs);
+  return recording_.add(owned, in, out, inputs, n_inputs, n_carriers);
 }
 
-py::object Tracer::emit(int kind, py::str op, py::sequence operands, py::object shape,
-                        py::object dtype, int channel_axis, bool batched, py::object fields,
-                        py::object into) {
+py::object Tracer::emit(const Op &op) {
   Layer layer;
-  layer.kind = static_cast<std::uint16_t>(kind);
+  layer.kind = op.kind;
   std::vector<Recording::Slot> slots;
-  Dims in, out;
-  PyObject *first_dtype = nullptr;
+  const Form *first = nullptr;
   std::int64_t extra = 0;
-  for (std::size_t i = 0; i < operands.size(); ++i) {
-    const py::object operand = operands[i];
-    const Ref size = checked(PyObject_GetAttr(operand.ptr(), names().shape));
-    Dims dims;
-    if (!to_dims(size.get(), dims))
+  std::size_t n_carriers = 0;
+  const Py_ssize_t n_operands = PyTuple_GET_SIZE(op.operands);
+  for (Py_ssize_t i = 0; i < n_operands; ++i) {
+    Value operand;
+    if (!look(PyTuple_GET_ITEM(op.operands, i), operand))
       throw py::value_error("tensors of more than 12 dimensions are not traced");
-    slots.push_back(slot_of(operand.ptr()));
-    if (i == 0) {
-      in = dims;
-      const Ref type = checked(PyObject_GetAttr(operand.ptr(), names().dtype));
-      first_dtype = type.get(); // torch keeps its dtypes
-    } else {
-      extra += dims.elements();
-    }
+    slots.push_back(operand.slot);
+    if (i == 0)
+      first = operand.form;
+    else
+      extra += operand.form->dims.elements();
+    // Numbers of rows say nothing of the rows' values.
+    if (i == 0 || !dtype_of(operand.form->dtype).index) n_carriers = slots.size();
   }
-  const bool makes = !shape.is_none() || !into.is_none();
-  out = in;
-  if (!shape.is_none() && !to_dims(shape.ptr(), out))
+  const bool has_shape = op.shape != Py_None, has_into = op.into != Py_None;
+  Dims dims;
+  if (has_shape && !to_dims(op.shape, dims))
     throw py::value_error("shape must be a tuple of up to 12 sizes");
-  PyObject *out_dtype = dtype.is_none() ? first_dtype : dtype.ptr();
-  if (operands.size() == 0) {
-    in = out;
-    first_dtype = out_dtype;
-  }
-  set_sizes(layer, in, out, channel_axis, batched && in.rank > 0);
+  if (!has_shape && first != nullptr) dims = first->dims;
+  PyObject *dtype = op.dtype;
+  if (dtype == Py_None) dtype = first != nullptr ? first->dtype : nullptr;
+  if (dtype == nullptr) throw py::value_error("dtype must be given where there is no operand");
+  const Form *out = form_of(dims, dtype);
+  if (first == nullptr) first = out;
+  set_sizes(layer, first->dims, out->dims, op.channel_axis, op.batched && first->dims.rank > 0);
   layer.extra_elements = extra;
-  const Dtype &in_type = dtype_of(first_dtype), &out_type = dtype_of(out_dtype);
+  const Dtype &in_type = dtype_of(first->dtype), &out_type = dtype_of(dtype);
   layer.input_item_bytes = in_type.item_bytes;
   layer.output_item_bytes = out_type.item_bytes;
   layer.input_bits = static_cast<std::uint8_t>(8 * in_type.item_bytes);
   layer.output_bits = static_cast<std::uint8_t>(8 * out_type.item_bytes);
-  if (!fields.is_none()) {
-    for (const auto &[name, value] : fields.cast<py::dict>())
-      set_field(layer, name.cast<std::string>(), value.ptr());
+  if (op.fields != Py_None) {
+    if (!PyDict_Check(op.fields)) throw py::type_error("fields must be a dict");
+    PyObject *name, *value;
+    Py_ssize_t position = 0;
+    while (PyDict_Next(op.fields, &position, &name, &value)) set_field(layer, name, value);
   }
-  const std::int32_t index = record(layer, op.ptr(), in, out, slots.data(), slots.size());
-  if (!makes) return py::none();
-  if (!into.is_none()) {
-    const Recording::Slot slot = slot_of(into.ptr());
+  const std::int32_t index =
+      record(layer, op.name, first->dims, out->dims, slots.data(), slots.size(), n_carriers);
+  if (has_into) {
+    const Recording::Slot slot = slot_of(op.into);
     if (slot == Recording::no_slot)
-      own(into.ptr(), recording_.new_slot(index));
+      own(op.into, recording_.new_slot(index));
     else
       recording_.write(slot, index);
-    return into;
+    return py::reinterpret_borrow<py::object>(op.into);
   }
-  Ref tensor = make_tensor(out, out_dtype);
-  own(tensor.get(), recording_.new_slot(index));
+  if (!has_shape) return py::none();
+  Ref tensor = make_tensor(out);
+  own(tensor.get(), recording_.new_slot(index), out);
   return py::reinterpret_steal<py::object>(tensor.release());
+}
+
+void Tracer::set_bits(const py::object &tensor, int bits) {
+  const Recording::Slot slot = slot_of(tensor.ptr());
+  if (slot != Recording::no_slot) recording_.set_bits(slot, static_cast<std::uint8_t>(bits));
 }
 
 py::object Tracer::another(py::object shape, py::object dtype) {
   Dims dims;
   if (!to_dims(shape.ptr(), dims)) throw py::value_error("shape must be a tuple of up to 12 sizes");
-  Ref tensor = make_tensor(dims, dtype.ptr());
-  own(tensor.get(), recording_.new_slot(static_cast<std::int32_t>(recording_.size()) - 1));
+  const Form *form = form_of(dims, dtype.ptr());
+  Ref tensor = make_tensor(form);
+  own(tensor.get(), recording_.new_slot(static_cast<std::int32_t>(recording_.size()) - 1), form);
   return py::reinterpret_steal<py::object>(tensor.release());
 }
 
@@ -127,8 +138,7 @@ void Tracer::alias(const py::object &tensor, const py::object &base) {
 }
 
 std::int32_t Tracer::producer_of(const py::object &tensor) const {
-  const auto found = slots_.find(tensor.ptr());
-  return found == slots_.end() ? -1 : recording_.producer(found->second);
+  return recording_.producer(slot_of(tensor.ptr()));
 }
 
 std::size_t Tracer::rewrite(std::size_t mark, const py::dict &fields) {
@@ -139,8 +149,7 @@ std::size_t Tracer::rewrite(std::size_t mark, const py::dict &fields) {
     const bool product = op_table()[layer.kind].mac_form != MacForm::none;
     keep.push_back(product);
     if (!product) continue;
-    for (const auto &[name, value] : fields)
-      set_field(layer, name.cast<std::string>(), value.ptr());
+    for (const auto &[name, value] : fields) set_field(layer, name.ptr(), value.ptr());
     std::swap(ops_[mark + n_kept], ops_[i]);
     record_nodes_[mark + n_kept] = record_nodes_[i];
     ++n_kept;

@@ -9,59 +9,9 @@
 
 namespace bopscount::bindings {
 
-void Tracer::count_params() {
-  if (params_counted_) return;
-  params_counted_ = true;
-  std::unordered_map<PyObject *, bool> seen;
-  const auto add_parameter = [&](Node &node, PyObject *parameter) {
-    if (!seen.emplace(parameter, true).second) return;
-    const Ref count = checked(PyObject_CallMethodNoArgs(parameter, names().numel));
-    std::int64_t elements = 0;
-    to_int(count.get(), elements);
-    node.params += elements;
-  };
-  const auto add = [&](Node &node, PyObject *module_dict) {
-    PyObject *parameters = item(module_dict, names().parameters);
-    if (parameters == nullptr || !PyDict_Check(parameters)) return;
-    PyObject *key, *parameter;
-    Py_ssize_t position = 0;
-    while (PyDict_Next(parameters, &position, &key, &parameter))
-      if (parameter != Py_None) add_parameter(node, parameter);
-  };
-  for (Node &node : nodes_) {
-    PyObject *own = item(node.dict, names().parameters);
-    if (own == nullptr || !PyDict_Check(own)) {
-      // TorchScript keeps its parameters elsewhere.
-      const auto module = py::reinterpret_borrow<py::object>(node.module);
-      if (py::hasattr(module, "parameters"))
-        for (const py::handle parameter : py::list(module.attr("parameters")()))
-          add_parameter(node, parameter.ptr());
-      continue;
-    }
-    add(node, node.dict);
-    if (!node.leaf) continue;
-    // What a leaf contains is not listed; its parameters are the leaf's.
-    std::vector<PyObject *> inside{node.module};
-    std::unordered_map<PyObject *, bool> visited{{node.module, true}};
-    while (!inside.empty()) {
-      PyObject *module = inside.back();
-      inside.pop_back();
-      const Ref dict = checked(PyObject_GenericGetDict(module, nullptr));
-      if (module != node.module) add(node, dict.get());
-      PyObject *modules = item(dict.get(), names().modules);
-      PyObject *key, *child;
-      Py_ssize_t position = 0;
-      if (modules == nullptr || !PyDict_Check(modules)) continue;
-      while (PyDict_Next(modules, &position, &key, &child))
-        if (child != Py_None && visited.emplace(child, true).second) inside.push_back(child);
-    }
-  }
-}
-
 /// The records, with each node's parameters on the first of its own, and records for
 /// modules that have none: never called, or inner ones with parameters.
 std::vector<Layer> Tracer::layers_with_params(std::vector<std::int32_t> *extra_nodes) {
-  count_params();
   std::vector<Layer> layers = recording_.layers();
   std::vector<bool> has_record(nodes_.size(), false);
   for (std::size_t i = 0; i < layers.size(); ++i) {

@@ -1,5 +1,6 @@
 // The module tree.
 #include <algorithm>
+#include <unordered_set>
 
 #include "tracer_detail.hpp"
 
@@ -15,12 +16,16 @@ bool is_filled_dict(PyObject *value) {
 const ModuleClass *Tracer::class_of(PyTypeObject *type) {
   const auto found = classes_.find(type);
   if (found != classes_.end()) return &found->second;
-  const Ref answer =
-      checked(PyObject_CallOneArg(classify_.get(), reinterpret_cast<PyObject *>(type)));
+  const Ref answer = checked(PyObject_CallMethodOneArg(driver_.get(), names().classify,
+                                                       reinterpret_cast<PyObject *>(type)));
   const auto fields = py::reinterpret_borrow<py::tuple>(answer.get());
   ModuleClass about;
   about.leaf = fields[0].cast<bool>();
   about.registered = fields[2].cast<bool>();
+  about.sequential = fields[3].cast<bool>();
+  const Ref own_call = checked(PyObject_GetAttr(reinterpret_cast<PyObject *>(type), names().call));
+  about.plain_call = own_call.get() == torch().module_call;
+  about.name = checked(PyObject_GetAttr(reinterpret_cast<PyObject *>(type), names().name));
   if (py::isinstance<py::str>(fields[1])) {
     const auto name = fields[1].cast<std::string>();
     for (const LeafRule &rule : leaf_rules())
@@ -72,6 +77,61 @@ void Tracer::walk(const py::object &model) {
     if (!node.leaf) stack.insert(stack.end(), children.rbegin(), children.rend());
   }
   set_heights(shared);
+  count_params();
+}
+
+std::int64_t Tracer::elements_of(PyObject *parameter) {
+  const auto [entry, is_new] = elements_.emplace(parameter, 0);
+  if (is_new) {
+    const Ref count = checked(PyObject_CallMethodNoArgs(parameter, names().numel));
+    to_int(count.get(), entry->second);
+  }
+  return entry->second;
+}
+
+/// Gives each parameter to the first node that has it.
+void Tracer::count_params() {
+  std::unordered_set<PyObject *> seen;
+  const auto add = [&](Node &node, PyObject *module_dict) {
+    PyObject *parameters = item(module_dict, names().parameters);
+    if (parameters == nullptr || !PyDict_Check(parameters)) return;
+    PyObject *key, *parameter;
+    Py_ssize_t position = 0;
+    while (PyDict_Next(parameters, &position, &key, &parameter))
+      if (parameter != Py_None && seen.insert(parameter).second)
+        node.params += elements_of(parameter);
+  };
+  for (Node &node : nodes_) {
+    PyObject *own = item(node.dict, names().parameters);
+    if (own == nullptr || !PyDict_Check(own)) {
+      // TorchScript keeps its parameters elsewhere, and makes them anew each time.
+      const auto module = py::reinterpret_borrow<py::object>(node.module);
+      if (py::hasattr(module, "parameters"))
+        for (const py::handle parameter : module.attr("parameters")())
+          node.params += parameter.attr("numel")().cast<std::int64_t>();
+      continue;
+    }
+    add(node, node.dict);
+    if (!node.leaf) continue;
+    // What a leaf contains is not listed; its parameters are the leaf's.
+    PyObject *modules = item(node.dict, names().modules);
+    if (modules == nullptr || !PyDict_Check(modules) || PyDict_GET_SIZE(modules) == 0) continue;
+    std::vector<PyObject *> inside{node.module};
+    std::unordered_set<PyObject *> visited{node.module};
+    while (!inside.empty()) {
+      PyObject *module = inside.back();
+      inside.pop_back();
+      const Ref dict = checked(PyObject_GenericGetDict(module, nullptr));
+      if (module != node.module) add(node, dict.get());
+      PyObject *below = item(dict.get(), names().modules);
+      PyObject *key, *child;
+      Py_ssize_t position = 0;
+      if (below == nullptr || !PyDict_Check(below)) continue;
+      while (PyDict_Next(below, &position, &key, &child))
+        if (child != Py_None && visited.insert(child).second) inside.push_back(child);
+    }
+  }
+  elements_.clear();
 }
 
 void Tracer::describe(Node &node, const ModuleClass &about) {
@@ -83,20 +143,22 @@ void Tracer::describe(Node &node, const ModuleClass &about) {
        {n.forward_hooks, n.forward_pre_hooks, n.backward_hooks, n.backward_pre_hooks})
     node.hooked = node.hooked || is_filled_dict(item(node.dict, hooks));
   // An own forward on the instance is the user's; no rule speaks for it.
-  if (!about.registered && item(node.dict, n.forward) == nullptr) node.rule = about.rule;
+  if (!about.registered && item(node.dict, n.forward) == nullptr) {
+    node.rule = about.rule;
+    node.sequential = about.sequential && !node.leaf;
+  }
+  node.plain_call = about.plain_call;
+  node.class_name = about.name.get();
   node.view.dict = node.dict;
   PyObject *parameters = item(node.dict, n.parameters);
   if (node.rule == nullptr || parameters == nullptr || !PyDict_Check(parameters)) return;
   const auto elements = [&](PyObject *name) -> std::int64_t {
     PyObject *parameter = item(parameters, name);
     if (parameter == nullptr || parameter == Py_None) return 0;
-    const Ref count = checked(PyObject_CallMethodNoArgs(parameter, n.numel));
     const Ref dtype = checked(PyObject_GetAttr(parameter, n.dtype));
-    std::int64_t value = 0;
-    to_int(count.get(), value);
     node.view.weight_dtype = dtype.get();
     node.view.weight_item_bytes = dtype_of(dtype.get()).item_bytes;
-    return value;
+    return elements_of(parameter);
   };
   node.view.bias_elements = elements(n.bias);
   node.view.weight_elements = elements(n.weight);

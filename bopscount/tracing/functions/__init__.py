@@ -4,6 +4,7 @@ A rule gets (driver, func, args, kwargs), records the op and returns its output,
 NotImplemented where it is not certain: then torch decides, on meta tensors.
 """
 
+from bopscount._core import set_answers
 from bopscount.tracing.functions import (
     as_modules,
     elementwise,
@@ -12,12 +13,11 @@ from bopscount.tracing.functions import (
     products,
     reductions,
 )
-from bopscount.tracing.functions.registry import FREE, RULES, VIEWS
+from bopscount.tracing.functions.registry import FREE, MAKERS, RESHAPING, RULES, VIEWS
+
+set_answers(FREE, RESHAPING, VIEWS, MAKERS, RULES)
 
 __all__ = [
-    "FREE",
-    "RULES",
-    "VIEWS",
     "as_modules",
     "elementwise",
     "movement",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
-from bopscount._core import LEAF_RULES
+from bopscount._core import LEAF_RULES, answer
 from bopscount.tracing.functions.registry import Rule, existing, rule
 
 _REQUIRED = object()
@@ -42,7 +42,7 @@ def _as_module(leaf: str, signature: dict[str, Any], op: str) -> Rule:
         attributes = {**signature, **dict(zip(names, args[1:], strict=False)), **kwargs}
         if any(value is _REQUIRED for value in attributes.values()):
             return NotImplemented
-        if not isinstance(x, Tensor) or not driver.live(x):
+        if not isinstance(x, Tensor):
             return NotImplemented
         weight, bias = attributes.pop("weight", None), attributes.pop("bias", None)
         for name, value in attributes.items():
@@ -53,7 +53,7 @@ def _as_module(leaf: str, signature: dict[str, Any], op: str) -> Rule:
                 attributes[name] = tuple(value)
             elif value == () and name == "stride":
                 attributes[name] = None
-        return _or_torch(driver.tracer.answer(number, op, x, attributes, weight, bias))
+        return _or_torch(answer(number, op, x, attributes, weight, bias))
 
     return handler
 
@@ -91,10 +91,10 @@ rule(F.local_response_norm)(
 def _softmin(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     given = {**dict(zip(("input", "dim", "_stacklevel", "dtype"), args, strict=False)), **kwargs}
     x = given["input"]
-    if given.get("dtype") is not None or not driver.live(x):
+    if given.get("dtype") is not None:
         return NotImplemented
     attributes = {"dim": given.get("dim")}
-    return _or_torch(driver.tracer.answer(LEAF_RULES.index("softmax"), "softmin", x, attributes))
+    return _or_torch(answer(LEAF_RULES.index("softmax"), "softmin", x, attributes))
 
 
 @rule(F.lp_pool1d, F.lp_pool2d, F.lp_pool3d)
@@ -102,10 +102,8 @@ def _lp_pool(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, An
     names = ("input", "norm_type", "kernel_size", "stride", "ceil_mode")
     given = {"stride": None, "ceil_mode": False, **dict(zip(names, args, strict=False)), **kwargs}
     x = given["input"]
-    if not driver.live(x):
-        return NotImplemented
     number = LEAF_RULES.index(func.__name__)
-    return _or_torch(driver.tracer.answer(number, func.__name__, x, given))
+    return _or_torch(answer(number, func.__name__, x, given))
 
 
 @rule(F.group_norm)
@@ -113,7 +111,7 @@ def _group_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str,
     names = ("input", "num_groups", "weight", "bias", "eps")
     given = {"weight": None, "bias": None, **dict(zip(names, args, strict=False)), **kwargs}
     x, weight, groups = given["input"], given["weight"], given["num_groups"]
-    if not driver.live(x) or x.dim() < 2 or type(groups) is not int or groups < 1:
+    if x.dim() < 2 or type(groups) is not int or groups < 1:
         return NotImplemented
     channels = x.shape[1]
     if channels % groups or not _are_vectors(channels, x, weight, given["bias"]):
@@ -122,9 +120,7 @@ def _group_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str,
         LEAF_RULES.index("group_norm"),
         {"num_channels": channels, "num_groups": groups},
     )
-    return _or_torch(
-        driver.tracer.answer(number, "group_norm", x, attributes, weight, given["bias"])
-    )
+    return _or_torch(answer(number, "group_norm", x, attributes, weight, given["bias"]))
 
 
 @rule(F.instance_norm)
@@ -132,20 +128,14 @@ def _instance_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[s
     names = ("input", "running_mean", "running_var", "weight", "bias", "use_input_stats")
     given = {**dict.fromkeys(names), **dict(zip(names, args, strict=False)), **kwargs}
     x, weight = given["input"], given["weight"]
-    if (
-        not driver.live(x)
-        or x.dim() not in (3, 4, 5)
-        or not (given["running_mean"] is given["running_var"] is None)
-    ):
+    if x.dim() not in (3, 4, 5) or not (given["running_mean"] is given["running_var"] is None):
         return NotImplemented
     channels = x.shape[1]
     if given["use_input_stats"] is False or not _are_vectors(channels, x, weight, given["bias"]):
         return NotImplemented
     number = LEAF_RULES.index(f"instance_norm{x.dim() - 2}d")
     attributes = {"num_features": channels, "_buffers": {}}
-    return _or_torch(
-        driver.tracer.answer(number, "instance_norm", x, attributes, weight, given["bias"])
-    )
+    return _or_torch(answer(number, "instance_norm", x, attributes, weight, given["bias"]))
 
 
 @rule(F.interpolate, F.upsample)
@@ -155,7 +145,7 @@ def _interpolate(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str
     x, size, factor = given["input"], given["size"], given["scale_factor"]
     mode = given["mode"] or "nearest"
     ranks = {"linear": (3,), "bilinear": (4,), "bicubic": (4,), "trilinear": (5,)}
-    if not driver.live(x) or (size is None) == (factor is None) or given.get("antialias"):
+    if (size is None) == (factor is None) or given.get("antialias"):
         return NotImplemented
     if mode not in ("nearest", "nearest-exact") and x.dim() not in ranks.get(mode, ()):
         return NotImplemented
@@ -171,4 +161,4 @@ def _interpolate(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str
         "mode": mode,
     }
     number = LEAF_RULES.index("upsample")
-    return _or_torch(driver.tracer.answer(number, "interpolate", x, attributes))
+    return _or_torch(answer(number, "interpolate", x, attributes))

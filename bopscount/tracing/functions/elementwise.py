@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
-from bopscount._core import KINDS
+from bopscount._core import KINDS, emit
 from bopscount.tracing.fields import broadcast
 from bopscount.tracing.functions.registry import Rule, existing, rule
 
@@ -26,8 +25,6 @@ def _binary(kind: str, name: str, compares: bool = False, divides: bool = False)
             shape = broadcast(tuple(left.shape), tuple(right.shape))
             if shape is None:
                 return NotImplemented
-            if not driver.live(left, right) and prod(shape) <= driver.constant_elements:
-                return NotImplemented
             operands: tuple[Tensor, ...] = (left, right)
             dtype = left.dtype
             if right.dtype is not dtype:
@@ -36,7 +33,7 @@ def _binary(kind: str, name: str, compares: bool = False, divides: bool = False)
                 return NotImplemented
         else:
             tensor, scalar = (left, right) if left_is else (right, left)
-            if not isinstance(scalar, (int, float)) or not driver.live(tensor):
+            if not isinstance(scalar, (int, float)):
                 return NotImplemented
             if name in _OF_TENSORS or not (left_is or func in _SCALAR_FIRST):
                 return NotImplemented
@@ -51,7 +48,7 @@ def _binary(kind: str, name: str, compares: bool = False, divides: bool = False)
             dtype = torch.bool
         elif divides and not dtype.is_floating_point:
             dtype = torch.get_default_dtype()
-        return driver.tracer.emit(kind_number, name, operands, shape, dtype)
+        return emit(kind_number, name, operands, shape, dtype)
 
     return handler
 
@@ -81,7 +78,7 @@ def _binary_in_place(name: str) -> Rule:
             operands = (target, other)
         elif not isinstance(other, (int, float)) or type(other) is bool and name == "sub":
             return NotImplemented
-        return driver.tracer.emit(kind_number, name, operands, shape, into=target)
+        return emit(kind_number, name, operands, shape, into=target)
 
     return handler
 
@@ -121,7 +118,7 @@ def _unary(kind: str, name: str) -> Rule:
 
     def handler(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         x = args[0] if args else kwargs.get("input")
-        if not isinstance(x, Tensor) or not x.dtype.is_floating_point or not driver.live(x):
+        if not isinstance(x, Tensor) or not x.dtype.is_floating_point:
             return NotImplemented
         in_place = False
         if len(args) != 1 or kwargs:
@@ -133,8 +130,8 @@ def _unary(kind: str, name: str) -> Rule:
         if in_place and not driver.real:
             if not _is_writable(x):
                 return NotImplemented
-            return driver.tracer.emit(kind_number, name, (x,), shape, into=x)
-        return driver.tracer.emit(kind_number, name, (x,), shape)
+            return emit(kind_number, name, (x,), shape, into=x)
+        return emit(kind_number, name, (x,), shape)
 
     return handler
 
@@ -179,7 +176,7 @@ def _unary_in_place(kind: str, name: str) -> Rule:
         if driver.real or len(args) != 1 or kwargs or not _is_writable(args[0]):
             return NotImplemented
         x = args[0]
-        return driver.tracer.emit(kind_number, name, (x,), tuple(x.shape), into=x)
+        return emit(kind_number, name, (x,), tuple(x.shape), into=x)
 
     return handler
 
@@ -218,9 +215,9 @@ def _pow(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     if kwargs or len(args) != 2 or type(args[1]) not in (int, float):
         return NotImplemented
     x = args[0]
-    if not isinstance(x, Tensor) or not x.dtype.is_floating_point or not driver.live(x):
+    if not isinstance(x, Tensor) or not x.dtype.is_floating_point:
         return NotImplemented
-    return driver.tracer.emit(KINDS["elementwise"], "pow", (x,), tuple(x.shape))
+    return emit(KINDS["elementwise"], "pow", (x,), tuple(x.shape))
 
 
 @rule(Tensor.clamp, torch.clamp, Tensor.clip, torch.clip)
@@ -231,9 +228,9 @@ def _clamp(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     bounds = [bound for bound in (*args[1:], *kwargs.values()) if bound is not None]
     if not bounds or any(type(bound) not in (int, float) for bound in bounds):
         return NotImplemented
-    if not driver.live(x) or not x.dtype.is_floating_point:
+    if not x.dtype.is_floating_point:
         return NotImplemented
-    return driver.tracer.emit(KINDS["hardtanh"], "clamp", (x,), tuple(x.shape))
+    return emit(KINDS["hardtanh"], "clamp", (x,), tuple(x.shape))
 
 
 @rule(F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout)
@@ -258,14 +255,14 @@ def _where(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     if kwargs or len(args) != 3:
         return NotImplemented
     tensors = tuple(value for value in args if isinstance(value, Tensor))
-    if not tensors or not driver.live(*tensors) or not all(isinstance(a, Tensor) for a in args):
+    if not tensors or not all(isinstance(a, Tensor) for a in args):
         return NotImplemented
     condition, one, other = args if func is torch.where else (args[1], args[0], args[2])
     shape = broadcast(tuple(args[0].shape), tuple(args[1].shape))
     shape = None if shape is None else broadcast(shape, tuple(args[2].shape))
     if shape is None or one.dtype is not other.dtype or condition.dtype is not torch.bool:
         return NotImplemented
-    return driver.tracer.emit(KINDS["elementwise"], "where", tensors, shape, one.dtype)
+    return emit(KINDS["elementwise"], "where", tensors, shape, one.dtype)
 
 
 @rule(Tensor.masked_fill)
@@ -275,9 +272,9 @@ def _masked_fill(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str
     x, mask = args[:2]
     if not isinstance(mask, Tensor) or not x.dtype.is_floating_point:
         return NotImplemented
-    if not driver.live(x, mask) or mask.dtype is not torch.bool:
+    if mask.dtype is not torch.bool:
         return NotImplemented
     shape = broadcast(tuple(x.shape), tuple(mask.shape))
     if shape is None:
         return NotImplemented
-    return driver.tracer.emit(KINDS["move"], "masked_fill", (x, mask), shape)
+    return emit(KINDS["move"], "masked_fill", (x, mask), shape)

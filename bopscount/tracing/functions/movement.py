@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
-from bopscount._core import KINDS
-from bopscount.tracing.functions.registry import existing, rule
+from bopscount._core import KINDS, alias, emit
+from bopscount.tracing.functions.registry import MAKERS, existing, rule
+from bopscount.tracing.inputs import CONSTANT_ELEMENTS
 
 
 def _shape_argument(args: tuple[Any, ...]) -> tuple[int, ...] | None:
@@ -24,32 +25,32 @@ def _shape_argument(args: tuple[Any, ...]) -> tuple[int, ...] | None:
 def _reshape(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     # A copy only where strides demand it, which the traced tensors do not show.
     out = func(*args, **kwargs)
-    driver.tracer.alias(out, args[0] if args else kwargs["input"])
+    alias(out, args[0] if args else kwargs["input"])
     return out
 
 
 @rule(Tensor.contiguous)
 def _contiguous(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     x = args[0]
-    if kwargs or not driver.live(x):
+    if kwargs:
         return NotImplemented
     if x.is_contiguous():
         return x
-    return driver.tracer.emit(KINDS["move"], "contiguous", (x,), tuple(x.shape))
+    return emit(KINDS["move"], "contiguous", (x,), tuple(x.shape))
 
 
 @rule(Tensor.clone, torch.clone)
 def _clone(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if kwargs or len(args) != 1 or not driver.live(args[0]):
+    if kwargs or len(args) != 1:
         return NotImplemented
-    return driver.tracer.emit(KINDS["move"], "clone", (args[0],), tuple(args[0].shape))
+    return emit(KINDS["move"], "clone", (args[0],), tuple(args[0].shape))
 
 
 @rule(
     Tensor.float, Tensor.half, Tensor.bfloat16, Tensor.double, Tensor.long, Tensor.int, Tensor.bool
 )
 def _cast(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if kwargs or len(args) != 1 or not driver.live(args[0]):
+    if kwargs or len(args) != 1:
         return NotImplemented
     return _cast_to(driver, args[0], _CASTS[func.__name__])
 
@@ -68,7 +69,7 @@ _CASTS = {
 def _cast_to(driver: Any, x: Tensor, dtype: torch.dtype, copy: bool = False) -> Any:
     if x.dtype is dtype and not copy:
         return x
-    return driver.tracer.emit(KINDS["move"], "to", (x,), tuple(x.shape), dtype)
+    return emit(KINDS["move"], "to", (x,), tuple(x.shape), dtype)
 
 
 @rule(Tensor.to, Tensor.type_as, Tensor.type)
@@ -123,15 +124,13 @@ def _move_device(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str
 
 
 def _on_meta(driver: Any, x: Tensor) -> Tensor | None:
-    """A traced tensor or parameter where the trace lives; None for a constant."""
+    """A tensor where the trace lives; None where the model is run for real."""
     if driver.real:
         return None
     if x.is_meta:
         return x
-    if not driver.live(x):
-        return None
     meta: Tensor = driver.to_meta(x)
-    driver.tracer.alias(meta, x)
+    alias(meta, x)
     return meta
 
 
@@ -142,7 +141,7 @@ def _cat(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     if "out" in kwargs or not isinstance(tensors, (tuple, list)) or type(dim) is not int:
         return NotImplemented
     tensors = tuple(tensors)
-    if not tensors or not driver.live(*tensors):
+    if not tensors:
         return NotImplemented
     first = next((tensor for tensor in tensors if tuple(tensor.shape) != (0,)), tensors[0])
     shape = list(first.shape)
@@ -164,7 +163,7 @@ def _cat(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
         if other != shape:
             return NotImplemented
     shape[dim] = total
-    return driver.tracer.emit(KINDS["move"], "cat", tensors, tuple(shape))
+    return emit(KINDS["move"], "cat", tensors, tuple(shape))
 
 
 @rule(torch.stack)
@@ -174,7 +173,7 @@ def _stack(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     if "out" in kwargs or not isinstance(tensors, (tuple, list)) or type(dim) is not int:
         return NotImplemented
     tensors = tuple(tensors)
-    if not tensors or not driver.live(*tensors):
+    if not tensors:
         return NotImplemented
     shape, dtype = tuple(tensors[0].shape), tensors[0].dtype
     if any(tuple(t.shape) != shape or t.dtype is not dtype for t in tensors):
@@ -183,9 +182,7 @@ def _stack(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     if not -rank <= dim < rank:
         return NotImplemented
     dim %= rank
-    return driver.tracer.emit(
-        KINDS["move"], "stack", tensors, (*shape[:dim], len(tensors), *shape[dim:])
-    )
+    return emit(KINDS["move"], "stack", tensors, (*shape[:dim], len(tensors), *shape[dim:]))
 
 
 @rule(Tensor.__getitem__)
@@ -198,7 +195,7 @@ def _getitem(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, An
     if isinstance(x, nn.Parameter) and not driver.real:
         x = driver.to_meta(x)
     out = func(x, index)
-    driver.tracer.alias(out, x)
+    alias(out, x)
     return out
 
 
@@ -206,12 +203,27 @@ def _look_up(driver: Any, x: Tensor, index: Any) -> Any:
     """Rows by a tensor of numbers; any other advanced index is torch's."""
     if not isinstance(index, Tensor) or index.dtype not in (torch.int64, torch.int32):
         return NotImplemented
-    if not driver.live(x, index) or not x.dim():
+    if not x.dim():
         return NotImplemented
     shape = (*index.shape, *x.shape[1:])
-    return driver.tracer.emit(
-        KINDS["move"], "index", (x, index), shape, fields={"extra_elements": 0}
-    )
+    return emit(KINDS["move"], "index", (x, index), shape, fields={"extra_elements": 0})
+
+
+@rule(Tensor.__setitem__)
+def _setitem(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Constants made in this trace are written to for real: masks are drawn so."""
+    target, index, value = args
+    parts = index if isinstance(index, tuple) else (index,)
+    if any(part is not None and type(part) not in (int, slice, type(...)) for part in parts):
+        return NotImplemented
+    if target.is_meta or driver.tracer.producer_of(target) < 0 or driver.is_tainted(target):
+        return NotImplemented
+    if driver.real or type(value) not in (int, float, bool):
+        return NotImplemented
+    func(target, index, value)
+    shape = tuple(target[index].shape)
+    emit(KINDS["move"], "fill", (), shape, target.dtype, into=target)
+    return None
 
 
 @rule(torch.roll, Tensor.roll, torch.flip, Tensor.flip)
@@ -219,7 +231,7 @@ def _permuted(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, A
     names = ("input", "dims") if func.__name__ == "flip" else ("input", "shifts", "dims")
     given = {"dims": (), **dict(zip(names, args, strict=False)), **kwargs}
     x, dims = given.get("input"), given["dims"]
-    if len(args) > len(names) or not isinstance(x, Tensor) or not driver.live(x):
+    if len(args) > len(names) or not isinstance(x, Tensor):
         return NotImplemented
     dims = (dims,) if type(dims) is int else tuple(dims)
     rank = x.dim()
@@ -231,7 +243,7 @@ def _permuted(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, A
             return NotImplemented
     elif len({dim % rank for dim in dims}) != len(dims):
         return NotImplemented
-    return driver.tracer.emit(KINDS["move"], func.__name__, (x,), tuple(x.shape))
+    return emit(KINDS["move"], func.__name__, (x,), tuple(x.shape))
 
 
 @rule(torch.gather, Tensor.gather)
@@ -240,13 +252,13 @@ def _gather(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any
         return NotImplemented
     x, dim, index = args
     rank = x.dim()
-    if not driver.live(x, index) or rank != index.dim() or index.dtype is not torch.int64:
+    if rank != index.dim() or index.dtype is not torch.int64:
         return NotImplemented
     if type(dim) is not int or not -rank <= dim < rank:
         return NotImplemented
     if any(i != dim % rank and index.shape[i] > x.shape[i] for i in range(rank)):
         return NotImplemented
-    return driver.tracer.emit(
+    return emit(
         KINDS["move"], "gather", (x, index), tuple(index.shape), fields={"extra_elements": 0}
     )
 
@@ -258,16 +270,19 @@ _FACTORIES = (
 )
 
 
+MAKERS.update(_FACTORIES)
+
+
 @rule(*_FACTORIES)
 def _factory(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """What depends on shapes only is a constant: small ones keep their values."""
     if driver.real:
         return NotImplemented
     out = func(*args, **kwargs)
-    if out.is_meta and out.numel() <= driver.constant_elements:
+    if out.is_meta and out.numel() <= CONSTANT_ELEMENTS:
         with suppress(RuntimeError, ValueError, TypeError):  # some dtypes have no kernel
             out = func(*args, **{**kwargs, "device": "cpu"})
-    driver.tracer.emit(KINDS["move"], func.__name__, (), tuple(out.shape), out.dtype, into=out)
+    emit(KINDS["move"], func.__name__, (), tuple(out.shape), out.dtype, into=out)
     return out
 
 
@@ -276,7 +291,7 @@ def _pad(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     x = args[0] if args else kwargs.get("input")
     pad = args[1] if len(args) > 1 else kwargs.get("pad")
     mode = args[2] if len(args) > 2 else kwargs.get("mode", "constant")
-    if not isinstance(x, Tensor) or not driver.live(x) or mode != "constant":
+    if not isinstance(x, Tensor) or mode != "constant":
         return NotImplemented
     if not isinstance(pad, (tuple, list)) or len(pad) % 2 or len(pad) > 2 * x.dim():
         return NotImplemented
@@ -288,4 +303,4 @@ def _pad(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
         if shape[-1 - index] + min(before, 0) + min(after, 0) < 0:
             return NotImplemented
         shape[-1 - index] += before + after
-    return driver.tracer.emit(KINDS["move"], "pad", (x,), tuple(shape))
+    return emit(KINDS["move"], "pad", (x,), tuple(shape))

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bopscount._core import KINDS
+from bopscount._core import KINDS, emit
 from bopscount.tracing.functions.registry import rule
 
 _VF = torch._C._VariableFunctions
@@ -18,19 +18,19 @@ def _pack(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any])
     if kwargs or len(args) != 3 or driver.real:
         return NotImplemented
     x, lengths, batch_first = args
-    if not isinstance(lengths, Tensor) or lengths.is_meta or x.dim() < 2 or not driver.live(x):
+    if not isinstance(lengths, Tensor) or lengths.is_meta or x.dim() < 2:
         return NotImplemented
     # Torch's own answer and errors, for a stand-in without features.
     data, batch_sizes = func(torch.zeros(*x.shape[:2], 1), lengths, batch_first)
     shape = (data.shape[0], *x.shape[2:])
-    return driver.tracer.emit(KINDS["move"], "pack_padded_sequence", (x,), shape), batch_sizes
+    return emit(KINDS["move"], "pack_padded_sequence", (x,), shape), batch_sizes
 
 
 @rule(_VF._pad_packed_sequence)
 def _pad(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if kwargs or len(args) != 5 or driver.real or args[1].is_meta or not driver.live(args[0]):
+    if kwargs or len(args) != 5 or driver.real or args[1].is_meta:
         return NotImplemented
     data = args[0]
     padded, lengths = func(torch.zeros(data.shape[0], 1), *args[1:])
     shape = (*padded.shape[:2], *data.shape[1:])
-    return driver.tracer.emit(KINDS["move"], "pad_packed_sequence", (data,), shape), lengths
+    return emit(KINDS["move"], "pad_packed_sequence", (data,), shape), lengths

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
-from bopscount._core import KINDS, LAYER_FLAGS
+from bopscount._core import KINDS, LAYER_FLAGS, emit
 from bopscount.tracing.fields import (
     attention_fields,
     broadcast,
@@ -24,7 +24,7 @@ from bopscount.tracing.functions.registry import Rule, existing, rule
 def _linear(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     given = {**dict(zip(("input", "weight", "bias"), args, strict=False)), **kwargs}
     x, weight, bias = given["input"], given["weight"], given.get("bias")
-    if not driver.live(x, weight) or weight.dim() != 2 or not x.dim():
+    if weight.dim() != 2 or not x.dim():
         return NotImplemented
     if x.shape[-1] != weight.shape[1] or x.dtype is not weight.dtype:
         return NotImplemented
@@ -33,9 +33,7 @@ def _linear(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any
         return NotImplemented
     fields = weight_fields(weight, bias)
     fields["extra_elements"] = 0
-    return driver.tracer.emit(
-        KINDS["linear"], "linear", (x, weight), shape, channel_axis=-1, fields=fields
-    )
+    return emit(KINDS["linear"], "linear", (x, weight), shape, channel_axis=-1, fields=fields)
 
 
 @rule(torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm, torch.mm, Tensor.mm)
@@ -43,7 +41,7 @@ def _matmul(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any
     if kwargs or len(args) != 2:
         return NotImplemented
     left, right = args
-    if not isinstance(right, Tensor) or not driver.live(left, right):
+    if not isinstance(right, Tensor):
         return NotImplemented
     a, b = tuple(left.shape), tuple(right.shape)
     if len(a) < 2 or len(b) < 2 or a[-1] != b[-2] or left.dtype is not right.dtype:
@@ -54,7 +52,7 @@ def _matmul(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any
     batch = broadcast(a[:-2], b[:-2])
     if batch is None:
         return NotImplemented
-    return driver.tracer.emit(
+    return emit(
         KINDS["matmul"], "matmul", (left, right), (*batch, a[-2], b[-1]),
         fields=matmul_fields(left, right),
     )  # fmt: skip
@@ -67,14 +65,14 @@ def _addmm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     bias, left, right = args
     a, b = tuple(left.shape), tuple(right.shape)
     rank = 2 if func.__name__ == "addmm" else 3
-    if not driver.live(left, right, bias) or not len(a) == len(b) == rank:
+    if not len(a) == len(b) == rank:
         return NotImplemented
     shape = (*a[:-1], b[-1])
     if a[:-2] != b[:-2] or a[-1] != b[-2] or not left.dtype is right.dtype is bias.dtype:
         return NotImplemented
     if broadcast(tuple(bias.shape), shape) != shape:
         return NotImplemented
-    return driver.tracer.emit(
+    return emit(
         KINDS["matmul"],
         func.__name__,
         (left, right, bias),
@@ -111,9 +109,7 @@ def _grouped_mm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str,
         "out_positions": 1,
         "extra_elements": 0,
     }
-    return driver.tracer.emit(
-        KINDS["matmul"], "grouped_mm", (left, right), (a[0], b[2]), fields=fields
-    )
+    return emit(KINDS["matmul"], "grouped_mm", (left, right), (a[0], b[2]), fields=fields)
 
 
 @rule(torch.einsum)
@@ -139,7 +135,7 @@ def _einsum(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any
             return NotImplemented
     shared = set(left) & set(right)
     summed = shared - set(out)
-    if not driver.live(a, b) or not summed or set(out) != (set(left) | set(right)) - summed:
+    if not summed or set(out) != (set(left) | set(right)) - summed:
         return NotImplemented
     if prod(size[letter] for letter in summed) == 1:
         return NotImplemented  # torch multiplies element by element then
@@ -152,7 +148,7 @@ def _einsum(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any
         "out_positions": prod(size[letter] for letter in set(left) - shared),
         "extra_elements": 0,
     }
-    return driver.tracer.emit(
+    return emit(
         KINDS["matmul"], "einsum", (a, b), tuple(size[letter] for letter in out), fields=fields
     )
 
@@ -162,7 +158,7 @@ def _attention(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, 
     names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
     given = {**dict(zip(names, args, strict=False)), **kwargs}
     query, key, value = given["query"], given["key"], given["value"]
-    if not driver.live(query, key, value) or not query.dtype.is_floating_point:
+    if not query.dtype.is_floating_point:
         return NotImplemented
     if not query.dtype is key.dtype is value.dtype:
         return NotImplemented
@@ -189,7 +185,7 @@ def _attention(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, 
             return NotImplemented
     fields = attention_fields(query, key, value, mask, bool(given.get("is_causal")))
     operands = (query, key, value) if mask is None else (query, key, value, mask)
-    return driver.tracer.emit(
+    return emit(
         KINDS["attention"], "scaled_dot_product_attention", operands, (*q[:-1], v[-1]),
         fields=fields,
     )  # fmt: skip
@@ -201,7 +197,7 @@ def _conv(rank: int) -> Rule:
     def handler(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         given = {**dict(zip(names, args, strict=False)), **kwargs}
         x, weight, bias = given["input"], given["weight"], given.get("bias")
-        if not driver.live(x, weight) or x.dtype is not weight.dtype:
+        if x.dtype is not weight.dtype:
             return NotImplemented
         if not x.dtype.is_floating_point or len(given) != len(args) + len(kwargs):
             return NotImplemented
@@ -242,7 +238,7 @@ def _conv(rank: int) -> Rule:
             "dilation": three(dilation),
             "extra_elements": 0,
         }
-        return driver.tracer.emit(
+        return emit(
             KINDS["conv"], f"conv{rank}d", (x, weight), (*batch, weight.shape[0], *sizes),
             batched=bool(batch), fields=fields,
         )  # fmt: skip
@@ -348,7 +344,7 @@ def _multi_head_attention(
         "extra_elements": 0 if mask is None else mask.numel(),
         "flags": flags,
     }
-    attended = driver.tracer.emit(
+    attended = emit(
         KINDS["attention"], "multi_head_attention_forward", (q, k, v), (length, batch, width),
         fields=fields,
     )  # fmt: skip

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
-from bopscount._core import KINDS
+from bopscount._core import KINDS, emit
 from bopscount.tracing.fields import softmax_fields, weight_fields
 from bopscount.tracing.functions.registry import Rule, existing, rule
 
@@ -35,14 +35,14 @@ def _reduction(kind: str, name: str) -> Rule:
         x = args[0] if args else kwargs.get("input")
         dim = args[1] if len(args) > 1 else kwargs.get("dim")
         keepdim = args[2] if len(args) > 2 else kwargs.get("keepdim", False)
-        if not isinstance(x, Tensor) or not x.dtype.is_floating_point or not driver.live(x):
+        if not isinstance(x, Tensor) or not x.dtype.is_floating_point:
             return NotImplemented
         if len(args) > 3 or kwargs.keys() - {"input", "dim", "keepdim"}:
             return NotImplemented
         shape = _reduced_shape(tuple(x.shape), dim, keepdim)
         if shape is None or 0 in x.shape:
             return NotImplemented
-        return driver.tracer.emit(KINDS[kind], name, (x,), shape)
+        return emit(KINDS[kind], name, (x,), shape)
 
     return handler
 
@@ -59,7 +59,7 @@ def _softmax(kind: str) -> Rule:
         x, dim, dtype = given.get("input"), given.get("dim"), given.get("dtype")
         if len(given) != len(args) + len(kwargs) or given.keys() - {*names}:
             return NotImplemented
-        if not isinstance(x, Tensor) or type(dim) is not int or not driver.live(x):
+        if not isinstance(x, Tensor) or type(dim) is not int:
             return NotImplemented
         if not x.dtype.is_floating_point:
             return NotImplemented
@@ -69,7 +69,7 @@ def _softmax(kind: str) -> Rule:
         if not -len(shape) <= dim < len(shape):
             return NotImplemented
         fields = softmax_fields(shape, dim)
-        return driver.tracer.emit(KINDS[kind], kind, (x,), shape, dtype or x.dtype, fields=fields)
+        return emit(KINDS[kind], kind, (x,), shape, dtype or x.dtype, fields=fields)
 
     return handler
 
@@ -88,16 +88,14 @@ def _layer_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str,
     normalized, shape = tuple(given["normalized_shape"]), tuple(x.shape)
     if bias is not None and (bias.dtype is not x.dtype or tuple(bias.shape) != normalized):
         return NotImplemented
-    if not driver.live(x) or not x.dtype.is_floating_point or not normalized:
+    if not x.dtype.is_floating_point or not normalized:
         return NotImplemented
     if shape[-len(normalized) :] != normalized:
         return NotImplemented
     if weight is not None and (weight.dtype is not x.dtype or tuple(weight.shape) != normalized):
         return NotImplemented
     fields = {} if weight is None else weight_fields(weight, bias)
-    return driver.tracer.emit(
-        KINDS["layer_norm"], "layer_norm", (x,), shape, channel_axis=-1, fields=fields
-    )
+    return emit(KINDS["layer_norm"], "layer_norm", (x,), shape, channel_axis=-1, fields=fields)
 
 
 @rule(*existing(F, "rms_norm"))
@@ -107,16 +105,14 @@ def _rms_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, A
     if not isinstance(given["normalized_shape"], (tuple, list)):
         return NotImplemented
     normalized, shape = tuple(given["normalized_shape"]), tuple(x.shape)
-    if not driver.live(x) or not x.dtype.is_floating_point or not normalized:
+    if not x.dtype.is_floating_point or not normalized:
         return NotImplemented
     if shape[-len(normalized) :] != normalized:
         return NotImplemented
     if weight is not None and (weight.dtype is not x.dtype or tuple(weight.shape) != normalized):
         return NotImplemented
     fields = {} if weight is None else weight_fields(weight)
-    return driver.tracer.emit(
-        KINDS["rms_norm"], "rms_norm", (x,), shape, channel_axis=-1, fields=fields
-    )
+    return emit(KINDS["rms_norm"], "rms_norm", (x,), shape, channel_axis=-1, fields=fields)
 
 
 @rule(F.normalize)
@@ -127,11 +123,11 @@ def _normalize(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, 
         **kwargs,
     }
     x, dim = given["input"], given["dim"]
-    if given.get("out") is not None or not driver.live(x) or not x.dtype.is_floating_point:
+    if given.get("out") is not None or not x.dtype.is_floating_point:
         return NotImplemented
     if type(dim) is not int or not -x.dim() <= dim < x.dim():
         return NotImplemented
-    return driver.tracer.emit(KINDS["normalize"], "normalize", (x,), tuple(x.shape))
+    return emit(KINDS["normalize"], "normalize", (x,), tuple(x.shape))
 
 
 @rule(F.batch_norm, torch.batch_norm)
@@ -141,7 +137,7 @@ def _batch_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str,
     names = ("input", "running_mean", "running_var", "weight", "bias", "training")
     given = {**dict(zip(names, args, strict=False)), **kwargs}
     x, mean, weight = given["input"], given["running_mean"], given.get("weight")
-    if given.get("training") or not driver.live(x) or mean is None or x.dim() < 2:
+    if given.get("training") or mean is None or x.dim() < 2:
         return NotImplemented
     features = x.shape[1]
     if not x.dtype.is_floating_point or not features:
@@ -153,6 +149,4 @@ def _batch_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str,
             return NotImplemented
     fields = {} if weight is None else weight_fields(weight, given.get("bias"))
     fields["extra_elements"] = 2 * features
-    return driver.tracer.emit(
-        KINDS["batch_norm"], "batch_norm", (x,), tuple(x.shape), fields=fields
-    )
+    return emit(KINDS["batch_norm"], "batch_norm", (x,), tuple(x.shape), fields=fields)

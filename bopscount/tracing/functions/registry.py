@@ -14,6 +14,8 @@ from torch import Tensor
 
 Rule = Callable[[Any, Any, tuple[Any, ...], dict[str, Any]], Any]
 RULES: dict[Any, Rule] = {}
+MAKERS: set[Any] = set()
+"""Functions whose rules decide themselves what is a constant."""
 T = Tensor
 
 
@@ -41,7 +43,7 @@ FREE: frozenset[Any] = frozenset(
         "has_names __len__ __hash__ data_ptr is_set_to is_same_size is_shared __repr__ "
         "__format__ untyped_storage storage is_coalesced is_conj is_neg requires_grad_ "
         "register_hook is_distributed __dlpack_device__ sparse_dim dense_dim _is_view "
-        "squeeze_ unsqueeze_ transpose_ t_ swapaxes_ swapdims_ detach_ as_strided_",
+        "detach_",
     )
     + [torch._assert, torch.device, torch._C._set_grad_enabled, torch.is_grad_enabled]
     + existing(
@@ -51,6 +53,11 @@ FREE: frozenset[Any] = frozenset(
     )
 )
 """Questions about a tensor, and what changes none of its values."""
+
+RESHAPING: frozenset[Any] = frozenset(
+    existing(T, "squeeze_ unsqueeze_ transpose_ t_ swapaxes_ swapdims_ as_strided_")
+)
+"""What changes a tensor's shape where it is, and none of its values."""
 
 VIEWS: frozenset[Any] = frozenset(
     existing(

@@ -1,0 +1,259 @@
+// Functions between the modules: which action each asks for, and what its rule may call.
+#include "tracer_detail.hpp"
+
+namespace bopscount::bindings {
+namespace {
+
+/// What is done with a torch function.
+enum class Action {
+  free,     ///< a question: torch answers it
+  reshapes, ///< likewise, but the tensor is another afterwards
+  view,     ///< torch makes it, on the same memory
+  makes,    ///< a rule that looks after its constants itself
+  rule,     ///< a rule
+};
+
+struct Answer {
+  Action action;
+  PyObject *rule; ///< (driver, func, args, kwargs) -> output or NotImplemented
+};
+
+/// Function -> index in the answers. By equality: torch makes property getters anew.
+PyObject *answer_numbers = nullptr;
+std::vector<Answer> answers;
+
+void set_answers(const py::object &free, const py::object &reshaping, const py::object &views,
+                 const py::object &makers, const py::dict &rules) {
+  answer_numbers = py::dict().release().ptr();
+  answers.clear();
+  const auto add = [](const py::handle function, Action action, PyObject *rule) {
+    answers.push_back({action, rule});
+    PyDict_SetItem(answer_numbers, function.ptr(), py::int_(answers.size() - 1).ptr());
+  };
+  for (const auto &[function, rule] : rules) {
+    const bool makes = py::cast<bool>(makers.attr("__contains__")(function));
+    add(function, makes ? Action::makes : Action::rule, rule.inc_ref().ptr());
+  }
+  for (const py::handle function : views) add(function, Action::view, nullptr);
+  for (const py::handle function : free) add(function, Action::free, nullptr);
+  for (const py::handle function : reshaping) add(function, Action::reshapes, nullptr);
+}
+
+const Answer *answer_of(PyObject *function) {
+  PyObject *number =
+      answer_numbers == nullptr ? nullptr : PyDict_GetItemWithError(answer_numbers, function);
+  if (number == nullptr) {
+    PyErr_Clear(); // what cannot be hashed has no rule
+    return nullptr;
+  }
+  return &answers[PyLong_AsSize_t(number)];
+}
+
+bool is_tensor(PyObject *value) {
+  PyTypeObject *type = Py_TYPE(value);
+  if (type == torch().tensor || type == torch().parameter) return true;
+  return PyType_IsSubtype(type, torch().tensor);
+}
+
+} // namespace
+
+/// Whether a tensor depends on the input or is a parameter: its values are not to be asked for.
+bool Tracer::is_live(PyObject *tensor) const {
+  const auto found = seen_.find(tensor);
+  if (found != seen_.end() && found->second.made) return true;
+  const Ref is_meta = checked(PyObject_GetAttr(tensor, names().is_meta));
+  if (is_meta.get() == Py_True) return true;
+  if (Py_TYPE(tensor) != torch().tensor &&
+      PyObject_IsInstance(tensor, reinterpret_cast<PyObject *>(torch().parameter)) == 1)
+    return true;
+  const Ref tainted = checked(PyObject_CallMethodOneArg(driver_.get(), names().is_tainted, tensor));
+  return tainted.get() == Py_True;
+}
+
+/// Whether any tensor in `value`, also in tuples, lists and dicts, is live.
+bool Tracer::any_live(PyObject *value, bool &any_tensor, int depth) const {
+  if (is_tensor(value)) {
+    any_tensor = true;
+    return is_live(value);
+  }
+  if (depth > 3) return false;
+  if (PyTuple_Check(value)) {
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(value); ++i)
+      if (any_live(PyTuple_GET_ITEM(value, i), any_tensor, depth + 1)) return true;
+  } else if (PyList_Check(value)) {
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(value); ++i)
+      if (any_live(PyList_GET_ITEM(value, i), any_tensor, depth + 1)) return true;
+  } else if (PyDict_Check(value)) {
+    PyObject *key, *item;
+    Py_ssize_t position = 0;
+    while (PyDict_Next(value, &position, &key, &item))
+      if (any_live(item, any_tensor, depth + 1)) return true;
+  }
+  return false;
+}
+
+/// Torch may have changed shapes of these in place.
+void Tracer::forget_forms(PyObject *args) {
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args); ++i) {
+    const auto found = seen_.find(PyTuple_GET_ITEM(args, i));
+    if (found != seen_.end()) found->second.form = nullptr;
+  }
+}
+
+PyObject *Tracer::view(PyObject *func, PyObject *args, PyObject *keywords) {
+  PyObject *base = PyTuple_GET_SIZE(args) > 0 ? PyTuple_GET_ITEM(args, 0) : nullptr;
+  if (base == nullptr || (!real_ && Py_TYPE(base) != torch().tensor))
+    return PyObject_CallMethodObjArgs(driver_.get(), names().view, func, args, keywords, nullptr);
+  Ref out(PyObject_Call(func, args, keywords));
+  if (!out) return nullptr;
+  const auto alias_to_base = [&](PyObject *part) {
+    if (part == base) return;
+    const Recording::Slot slot = slot_of(base);
+    if (slot != Recording::no_slot && is_tensor(part)) own(part, slot);
+  };
+  if (PyTuple_Check(out.get()))
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(out.get()); ++i)
+      alias_to_base(PyTuple_GET_ITEM(out.get(), i));
+  else if (PyList_Check(out.get()))
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(out.get()); ++i)
+      alias_to_base(PyList_GET_ITEM(out.get(), i));
+  else
+    alias_to_base(out.get());
+  return out.release();
+}
+
+PyObject *Tracer::function(PyObject *func, PyObject *args, PyObject *keywords) {
+  const Answer *answer = answer_of(func);
+  if (answer != nullptr) {
+    switch (answer->action) {
+    case Action::reshapes: forget_forms(args); [[fallthrough]];
+    case Action::free: return PyObject_Call(func, args, keywords);
+    case Action::view: return view(func, args, keywords);
+    case Action::rule:
+    case Action::makes: {
+      const Ref transform(PyObject_CallNoArgs(torch().peek_transform));
+      if (transform.get() != Py_None) break;
+      bool any_tensor = false;
+      const bool constant = answer->action == Action::rule && !real_ &&
+                            !any_live(args, any_tensor) && !any_live(keywords, any_tensor) &&
+                            any_tensor;
+      if (constant)
+        return PyObject_CallMethodObjArgs(driver_.get(), names().constant, answer->rule, func, args,
+                                          keywords, nullptr);
+      PyObject *arguments[] = {driver_.get(), func, args, keywords};
+      Ref out(PyObject_Vectorcall(answer->rule, arguments, 4, nullptr));
+      if (!out) return nullptr;
+      if (out.get() == Py_NotImplemented) break;
+      if (!real_) return out.release();
+      return PyObject_CallMethodObjArgs(driver_.get(), names().run_for_real, func, args, keywords,
+                                        out.get(), nullptr);
+    }
+    }
+  }
+  forget_forms(args);
+  return PyObject_CallMethodObjArgs(driver_.get(), names().fall_back, func, args, keywords,
+                                    nullptr);
+}
+
+namespace {
+
+/// __torch_function__ of the mode: (func, types, args=(), kwargs=None).
+PyObject *torch_function(PyObject *, PyObject *const *args, Py_ssize_t n_args) {
+  return guarded([&]() -> PyObject * {
+    if (n_args < 2 || n_args > 4) throw py::type_error("__torch_function__ takes 2 to 4 arguments");
+    const Ref none(PyTuple_New(0));
+    PyObject *given = n_args > 2 ? args[2] : none.get();
+    const bool named = n_args > 3 && args[3] != Py_None;
+    const Ref empty(named ? nullptr : PyDict_New());
+    return active_tracer().function(args[0], given, named ? args[3] : empty.get());
+  });
+}
+
+PyMethodDef torch_function_method = {
+    "__torch_function__",
+    reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&torch_function)), METH_FASTCALL,
+    "Answers a torch function for the active tracer."};
+
+/// torch_function as a method of TorchFunctionMode, ready to be set on a subclass.
+py::object make_torch_function() {
+  const py::object mode = py::module_::import("torch.overrides").attr("TorchFunctionMode");
+  return py::reinterpret_steal<py::object>(
+      PyDescr_NewMethod(reinterpret_cast<PyTypeObject *>(mode.ptr()), &torch_function_method));
+}
+
+/// The value of keyword argument i, for calls with METH_FASTCALL | METH_KEYWORDS.
+bool is_named(PyObject *keywords, Py_ssize_t i, const char *name) {
+  return PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(keywords, i), name) == 0;
+}
+
+/// emit(kind, op, operands, shape=None, dtype=None, *, channel_axis=1, batched=True,
+/// fields=None, into=None).
+PyObject *emit(PyObject *, PyObject *const *args, Py_ssize_t n_args, PyObject *keywords) {
+  return guarded([&]() -> PyObject * {
+    if (n_args < 3 || n_args > 5 || !PyLong_Check(args[0]) || !PyUnicode_Check(args[1]) ||
+        !PyTuple_Check(args[2]))
+      throw py::type_error("emit takes a kind, the name of an op, and a tuple of operands");
+    Tracer::Op op;
+    op.kind = static_cast<std::uint16_t>(PyLong_AsLong(args[0]));
+    op.name = args[1];
+    op.operands = args[2];
+    if (n_args > 3) op.shape = args[3];
+    if (n_args > 4) op.dtype = args[4];
+    const Py_ssize_t n_keywords = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
+    for (Py_ssize_t i = 0; i < n_keywords; ++i) {
+      PyObject *value = args[n_args + i];
+      if (is_named(keywords, i, "fields"))
+        op.fields = value;
+      else if (is_named(keywords, i, "into"))
+        op.into = value;
+      else if (is_named(keywords, i, "channel_axis"))
+        op.channel_axis = static_cast<int>(PyLong_AsLong(value));
+      else if (is_named(keywords, i, "batched"))
+        op.batched = PyObject_IsTrue(value) == 1;
+      else
+        throw py::type_error("emit has no such argument");
+    }
+    if (PyErr_Occurred()) return nullptr;
+    return active_tracer().emit(op).release().ptr();
+  });
+}
+
+/// alias(tensor, base).
+PyObject *alias(PyObject *, PyObject *const *args, Py_ssize_t n_args) {
+  return guarded([&]() -> PyObject * {
+    if (n_args != 2) throw py::type_error("alias takes a tensor and its base");
+    active_tracer().alias(py::reinterpret_borrow<py::object>(args[0]),
+                          py::reinterpret_borrow<py::object>(args[1]));
+    Py_RETURN_NONE;
+  });
+}
+
+PyMethodDef function_methods[] = {
+    {"emit", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&emit)),
+     METH_FASTCALL | METH_KEYWORDS,
+     "Records an op; returns `into`, or a new meta tensor of `shape`, or None."},
+    {"alias", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&alias)), METH_FASTCALL,
+     "Says that `tensor` is a view of `base`, or `base` itself."},
+    {nullptr, nullptr, 0, nullptr}};
+
+} // namespace
+
+void register_functions(py::module_ &module) {
+  PyModule_AddFunctions(module.ptr(), function_methods);
+  module.def("torch_function", &make_torch_function,
+             "The method that is a function mode's __torch_function__.");
+  module.def("set_answers", &set_answers, py::arg("free"), py::arg("reshaping"), py::arg("views"),
+             py::arg("makers"), py::arg("rules"),
+             "Says which torch functions are questions, views, or have a rule.");
+  module.def(
+      "answer",
+      [](std::size_t rule, const py::str &op, const py::object &input, const py::dict &attributes,
+         const py::object &weight, const py::object &bias) {
+        return active_tracer().answer(rule, op, input, attributes, weight, bias);
+      },
+      py::arg("rule"), py::arg("op"), py::arg("input"), py::arg("attributes"),
+      py::arg("weight") = py::none(), py::arg("bias") = py::none(),
+      "The output by a leaf rule for a module with such attributes, recorded, or None.");
+}
+
+} // namespace bopscount::bindings
