@@ -1,6 +1,5 @@
 """The C++ core. Costs are exact: a cost that does not fit raises, nothing wraps."""
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -34,9 +33,6 @@ def count_groups(
 
 def empty_call() -> None:
     """Does nothing; what a call into the core costs."""
-
-def traced_call() -> Any:
-    """The method that takes the place of a module class's __call__."""
 
 def torch_function() -> Any:
     """The method that is a function mode's __torch_function__."""
@@ -88,12 +84,16 @@ class Tracer:
     def __init__(self, driver: object, real: bool) -> None: ...
     def walk(self, model: object) -> None:
         """Lists the model's modules, parents before children."""
-    def classes(self) -> list[Any]:
-        """The classes of the listed modules."""
-    def activate(self) -> None:
-        """Makes this the tracer of the calling thread."""
-    def deactivate(self) -> None:
-        """Gives the place back to the tracer before it."""
+    def run(
+        self,
+        model: object,
+        body: object,
+        tidy: object,
+        mode: object,
+        patches: list[Any],
+        training: bool,
+    ) -> None:
+        """Runs body() under the tracer, then, whatever happened, tidy()."""
     def release(self) -> None:
         """Lets go of the callbacks, tensors and errors of a trace that is over."""
     @property

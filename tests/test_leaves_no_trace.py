@@ -495,10 +495,6 @@ def test_an_interrupt_anywhere_leaves_nothing(make):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers")
-@pytest.mark.xfail(
-    reason="an interrupt within the few microseconds of set-up or tear-down leaves some of it",
-    strict=False,
-)
 def test_an_interrupt_at_any_moment_leaves_nothing():
     model = nn.Sequential(*(nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU()) for _ in range(20)))
     model(torch.zeros(1, *SIZE))

@@ -8,7 +8,6 @@ that sees every ATen op.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from functools import partial
 from threading import RLock, get_ident
 from typing import Any
@@ -28,7 +27,7 @@ from bopscount.tracing.aten_rules import record_aten
 from bopscount.tracing.classes import classify
 from bopscount.tracing.emitter import Emitter
 from bopscount.tracing.functions.registry import Rule
-from bopscount.tracing.guard import TensorGuard, storage_key, untouched
+from bopscount.tracing.guard import TensorGuard, global_states, storage_key
 from bopscount.tracing.inputs import CONSTANT_ELEMENTS, ForwardCall, map_tensors, tensors_of
 from bopscount.tracing.registered import record_registered
 
@@ -84,23 +83,32 @@ class Driver:
 
     def run(self, call: ForwardCall, training: bool = False) -> None:
         """Records one forward; the model is left as it was."""
-        with TRACING, untouched(self.model, training=training), ExitStack() as stack:
-            stack.callback(self.tracer.release)
-            if self._progress is not None:
-                stack.callback(self._progress.close)
-            stack.callback(self.guard.restore)
-            self._stand_in(stack)
+        with TRACING:
             args, kwargs = call.args, call.kwargs
             if self.real:
                 self.guard.watch(tensors_of((args, kwargs)))
-                stack.enter_context(_Guarded(self.guard))
-            if not self.real:
+                body = partial(self._run_guarded, args, kwargs)
+            else:
                 args, kwargs = map_tensors(self._input, (args, kwargs))
+                body = partial(self.model, *args, **kwargs)
+            restores = global_states()
+            restores.append(self.guard.restore)
+            if self._progress is not None:
+                restores.append(self._progress.close)
+
+            def tidy() -> None:
+                while restores:
+                    restores[-1]()
+                    restores.pop()
+
             try:
-                with torch.no_grad(), _Functions():
-                    self.model(*args, **kwargs)
+                self.tracer.run(self.model, body, tidy, _MODE, [self._scripted()], training)
             except Exception as error:
                 raise self._explain(error) from error
+
+    def _run_guarded(self, args: Any, kwargs: Any) -> None:
+        with _Guarded(self.guard):
+            self.model(*args, **kwargs)
 
     def _input(self, tensor: Tensor) -> Tensor:
         """Token ids and masks keep their values, everything else becomes meta."""
@@ -113,19 +121,7 @@ class Driver:
             return known[1]
         return self.to_meta(tensor)
 
-    def _stand_in(self, stack: ExitStack) -> None:
-        """Gives the model's classes the core's __call__ for as long as the trace runs."""
-        stand_in = _core.traced_call()
-        for cls in self.tracer.classes():
-            if cls is nn.Module or cls.__call__ is not nn.Module.__call__:
-                continue
-            cls.__call__ = stand_in
-            stack.callback(delattr, cls, "__call__")
-        self._watch_scripted(stack)
-        self.tracer.activate()
-        stack.callback(self.tracer.deactivate)
-
-    def _watch_scripted(self, stack: ExitStack) -> None:
+    def _scripted(self) -> tuple[Any, str, Any]:
         """A scripted function calls no Python that a mode could see: it falls back whole."""
         cls, thread = torch.jit.ScriptFunction, get_ident()
         original = cls.__call__
@@ -136,8 +132,7 @@ class Driver:
             with torch._C.DisableTorchFunction():
                 return self.fall_back(partial(original, function), args, kwargs)
 
-        setattr(cls, "__call__", call)  # noqa: B010 - to mypy a method
-        stack.callback(setattr, cls, "__call__", original)
+        return cls, "__call__", call
 
     def _explain(self, error: Exception) -> TraceError:
         node, shapes = self.tracer.failure() or (0, ())
@@ -247,6 +242,9 @@ class _Functions(TorchFunctionMode):
     """Shows the active tracer every torch function that Python code of this thread calls."""
 
     __torch_function__ = _core.torch_function()
+
+
+_MODE = _Functions()
 
 
 class _Guarded(TorchDispatchMode):

@@ -201,7 +201,7 @@ def _like(original: Any, items: dict[Any, Any]) -> Any:
 
 def _device_and_dtype(model: nn.Module) -> tuple[torch.device, torch.dtype]:
     device, dtype = None, None
-    for tensor in chain(model.parameters(), model.buffers()):
+    for tensor in chain(_own_parameters(model), model.parameters(), model.buffers()):
         device = device or tensor.device
         if tensor.is_floating_point():
             dtype = tensor.dtype
@@ -209,11 +209,22 @@ def _device_and_dtype(model: nn.Module) -> tuple[torch.device, torch.dtype]:
     return device or torch.device("cpu"), dtype or torch.get_default_dtype()
 
 
+def _own_parameters(module: nn.Module) -> Iterator[Tensor]:
+    """Those of the first module that has any: all of them takes torch ten times as long."""
+    while isinstance(module, nn.Module):
+        parameters = module.__dict__.get("_parameters")
+        if not isinstance(parameters, dict):
+            return  # TorchScript keeps them elsewhere
+        yield from (tensor for tensor in parameters.values() if tensor is not None)
+        module = next(iter(module.__dict__["_modules"].values()), None)  # type: ignore[assignment]
+
+
 def _stand_in(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """A meta tensor; token ids and masks of moderate size are zeros, which a model may read."""
     floating = dtype.is_floating_point or dtype.is_complex
     device = "meta" if floating or prod(shape) > CONSTANT_ELEMENTS else "cpu"
-    return torch.zeros(shape, dtype=dtype, device=device)
+    make = torch.empty if device == "meta" else torch.zeros
+    return make(shape, dtype=dtype, device=device)
 
 
 def _sample(like: Tensor, device: torch.device) -> Tensor:

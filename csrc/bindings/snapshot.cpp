@@ -5,11 +5,6 @@
 namespace bopscount::bindings {
 namespace {
 
-Ref borrowed(PyObject *object) {
-  Py_XINCREF(object);
-  return Ref(object);
-}
-
 bool is_container(PyObject *value) {
   return PyDict_Check(value) || PyList_Check(value) || PyAnySet_Check(value);
 }
@@ -38,61 +33,73 @@ Snapshot::Snapshot(const py::object &model) {
   }
 }
 
+Snapshot::~Snapshot() {
+  for (const Item &saved : items_) {
+    Py_XDECREF(saved.key);
+    Py_DECREF(saved.value);
+  }
+  for (const Contents &saved : saved_) Py_DECREF(saved.container);
+}
+
+void Snapshot::add(PyObject *key, PyObject *value) {
+  Py_XINCREF(key);
+  Py_INCREF(value);
+  items_.push_back({key, value});
+}
+
 void Snapshot::save(PyObject *container) {
-  Contents contents{borrowed(container), {}};
+  const std::size_t first = items_.size();
   if (PyDict_Check(container)) {
-    contents.items.reserve(static_cast<std::size_t>(PyDict_GET_SIZE(container)));
     PyObject *key, *value;
     Py_ssize_t position = 0;
-    while (PyDict_Next(container, &position, &key, &value))
-      contents.items.emplace_back(borrowed(key), borrowed(value));
+    while (PyDict_Next(container, &position, &key, &value)) add(key, value);
   } else if (PyList_Check(container)) {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(container); ++i)
-      contents.items.emplace_back(Ref(), borrowed(PyList_GET_ITEM(container, i)));
+      add(nullptr, PyList_GET_ITEM(container, i));
   } else {
     const Ref iterator(PyObject_GetIter(container));
-    while (PyObject *value = PyIter_Next(iterator.get()))
-      contents.items.emplace_back(Ref(), Ref(value));
+    while (const Ref value{PyIter_Next(iterator.get())}) add(nullptr, value.get());
   }
-  saved_.push_back(std::move(contents));
+  Py_INCREF(container);
+  saved_.push_back({container, first, items_.size() - first});
 }
 
 /// Compares by identity: values may be tensors.
-bool Snapshot::unchanged(const Contents &saved) {
-  PyObject *container = saved.container.get();
-  const auto size = static_cast<Py_ssize_t>(saved.items.size());
+bool Snapshot::unchanged(const Contents &saved) const {
+  PyObject *container = saved.container;
+  const auto size = static_cast<Py_ssize_t>(saved.size);
+  const std::span<const Item> items = items_of(saved);
   if (PyDict_Check(container)) {
     if (PyDict_GET_SIZE(container) != size) return false;
     PyObject *key, *value;
     Py_ssize_t position = 0;
-    for (const auto &[saved_key, saved_value] : saved.items)
-      if (!PyDict_Next(container, &position, &key, &value) || key != saved_key.get() ||
-          value != saved_value.get())
+    for (const auto &[saved_key, saved_value] : items)
+      if (!PyDict_Next(container, &position, &key, &value) || key != saved_key ||
+          value != saved_value)
         return false;
     return true;
   }
   if (PyList_Check(container)) {
     if (PyList_GET_SIZE(container) != size) return false;
     for (Py_ssize_t i = 0; i < size; ++i)
-      if (PyList_GET_ITEM(container, i) != saved.items[static_cast<std::size_t>(i)].second.get())
-        return false;
+      if (PyList_GET_ITEM(container, i) != items[static_cast<std::size_t>(i)].value) return false;
     return true;
   }
   if (PySet_GET_SIZE(container) != size) return false;
-  for (const auto &[none, value] : saved.items)
-    if (PySet_Contains(container, value.get()) != 1) return false;
+  for (const Item &saved_item : items)
+    if (PySet_Contains(container, saved_item.value) != 1) return false;
   return true;
 }
 
-void Snapshot::put_back(const Contents &saved) {
-  const auto container = py::reinterpret_borrow<py::object>(saved.container.get());
+void Snapshot::put_back(const Contents &saved) const {
+  const auto container = py::reinterpret_borrow<py::object>(saved.container);
   if (PyFrozenSet_Check(container.ptr())) return;
   container.attr("clear")();
-  for (const auto &[key, value] : saved.items) {
+  for (const auto &[key, value] : items_of(saved)) {
     if (PyDict_Check(container.ptr()))
-      PyObject_SetItem(container.ptr(), key.get(), value.get());
+      PyObject_SetItem(container.ptr(), key, value);
     else
-      container.attr(PyList_Check(container.ptr()) ? "append" : "add")(py::handle(value.get()));
+      container.attr(PyList_Check(container.ptr()) ? "append" : "add")(py::handle(value));
     if (PyErr_Occurred()) throw py::error_already_set();
   }
 }
@@ -106,10 +113,9 @@ void Snapshot::restore() {
   for (const Contents &saved : saved_) {
     if (unchanged(saved)) continue;
     // The usual change is a flag: then the values alone do, and the dict keeps its form.
-    if (PyDict_CheckExact(saved.container.get()) &&
-        PyDict_GET_SIZE(saved.container.get()) == static_cast<Py_ssize_t>(saved.items.size())) {
-      for (const auto &[key, value] : saved.items)
-        PyDict_SetItem(saved.container.get(), key.get(), value.get());
+    if (PyDict_CheckExact(saved.container) &&
+        PyDict_GET_SIZE(saved.container) == static_cast<Py_ssize_t>(saved.size)) {
+      for (const auto &[key, value] : items_of(saved)) PyDict_SetItem(saved.container, key, value);
       if (unchanged(saved)) continue;
     }
     put_back(saved);

@@ -3,7 +3,7 @@
 
 #include <pybind11/pybind11.h>
 
-#include <utility>
+#include <span>
 #include <vector>
 
 #include "python.hpp"
@@ -18,6 +18,9 @@ class Snapshot {
 public:
   /// Of `model` and all modules below it. Iterative.
   explicit Snapshot(const py::object &model);
+  ~Snapshot();
+  Snapshot(const Snapshot &) = delete;
+  Snapshot &operator=(const Snapshot &) = delete;
 
   /// Puts every module into eval mode, in its __dict__: `restore` undoes it.
   void set_eval();
@@ -25,17 +28,26 @@ public:
   void restore();
 
 private:
-  /// A container and what was in it; values alone for lists and sets.
+  /// A container and where its items stand in `items_`; all references are owned.
   struct Contents {
-    Ref container;
-    std::vector<std::pair<Ref, Ref>> items;
+    PyObject *container;
+    std::size_t first, size;
+  };
+  struct Item {
+    PyObject *key; ///< null in lists and sets
+    PyObject *value;
   };
 
   void save(PyObject *container);
-  static bool unchanged(const Contents &saved);
-  static void put_back(const Contents &saved);
+  void add(PyObject *key, PyObject *value);
+  std::span<const Item> items_of(const Contents &saved) const {
+    return {items_.data() + saved.first, saved.size};
+  }
+  bool unchanged(const Contents &saved) const;
+  void put_back(const Contents &saved) const;
 
   std::vector<Contents> saved_;
+  std::vector<Item> items_;
   std::vector<PyObject *> module_dicts_; ///< borrowed from saved_
 };
 

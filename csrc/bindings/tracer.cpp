@@ -1,3 +1,4 @@
+#include "snapshot.hpp"
 #include "tracer_detail.hpp"
 
 namespace bopscount::bindings {
@@ -16,6 +17,7 @@ const Torch &torch() {
     return Torch{
         reinterpret_cast<PyTypeObject *>(get("torch", "Tensor")),
         reinterpret_cast<PyTypeObject *>(get("torch.nn", "Parameter")),
+        reinterpret_cast<PyTypeObject *>(get("torch.nn", "Module")),
         get("torch", "empty"),
         py::object(py::module_::import("torch").attr("device")("meta")).release().ptr(),
         get("torch._C", "DisableTorchFunction"),
@@ -59,14 +61,6 @@ std::size_t Tracer::FormHash::operator()(const Form &key) const {
 
 bool Tracer::is_mine() const { return thread_ == PyThread_get_thread_ident(); }
 
-void Tracer::activate() {
-  thread_ = PyThread_get_thread_ident();
-  previous_ = active;
-  active = this;
-}
-
-void Tracer::deactivate() { active = previous_; }
-
 Tracer &active_tracer() {
   if (active == nullptr || !active->is_mine())
     throw std::runtime_error("no tracer is active in this thread");
@@ -93,29 +87,137 @@ PyMethodDef traced_call_method = {
     "__call__", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&traced_call)),
     METH_FASTCALL | METH_KEYWORDS, "Answers or enters a module for the active tracer."};
 
+} // namespace
+
 /// traced_call as a method of torch.nn.Module, ready to be set on a subclass.
-py::object make_traced_call() {
-  const py::object module_type = py::module_::import("torch.nn").attr("Module");
-  return py::reinterpret_steal<py::object>(
-      PyDescr_NewMethod(reinterpret_cast<PyTypeObject *>(module_type.ptr()), &traced_call_method));
+PyObject *stand_in() {
+  static PyObject *const method = PyDescr_NewMethod(torch().module, &traced_call_method);
+  return method;
 }
 
+namespace {
+
+/// Attributes that are put back at the end of a scope.
+class Patches {
+public:
+  ~Patches() {
+    for (auto patch = patches_.rbegin(); patch != patches_.rend(); ++patch) {
+      PyObject *before = patch->before.get();
+      const int failed = before == nullptr ? PyObject_DelAttr(patch->object, patch->name)
+                                           : PyObject_SetAttr(patch->object, patch->name, before);
+      if (failed != 0) PyErr_WriteUnraisable(patch->object);
+    }
+  }
+  void set(PyObject *object, PyObject *name, PyObject *value, PyObject *before) {
+    Py_XINCREF(before);
+    patches_.push_back({object, name, Ref(before)});
+    if (PyObject_SetAttr(object, name, value) != 0) {
+      patches_.pop_back();
+      throw py::error_already_set();
+    }
+  }
+
+private:
+  struct Patch {
+    PyObject *object, *name; ///< outlive the scope
+    Ref before;              ///< null: there was no such attribute
+  };
+  std::vector<Patch> patches_;
+};
+
+/// What torch keeps for a thread: gradients, and the stacks of modes.
+class ThreadState {
+public:
+  explicit ThreadState(PyObject *mode)
+      : grad_(call("is_grad_enabled")), functions_(length("_len_torch_function_stack")),
+        dispatches_(length("_len_torch_dispatch_stack")) {
+    call("_set_grad_enabled", Py_False);
+    call("_push_on_torch_function_stack", mode);
+  }
+  ~ThreadState() {
+    // One more than ours only where an interrupt came between a mode and its end.
+    while (length("_len_torch_function_stack") > functions_) call("_pop_torch_function_stack");
+    while (length("_len_torch_dispatch_stack") > dispatches_)
+      call("_pop_torch_dispatch_stack", Py_None);
+    call("_set_grad_enabled", grad_.get());
+  }
+  ThreadState(const ThreadState &) = delete;
+  ThreadState &operator=(const ThreadState &) = delete;
+
+private:
+  static Ref call(const char *name, PyObject *argument = nullptr) {
+    static PyObject *const c = py::module_::import("torch._C").release().ptr();
+    const Ref function(PyObject_GetAttrString(c, name));
+    Ref result(argument == nullptr ? PyObject_CallNoArgs(function.get())
+                                   : PyObject_CallOneArg(function.get(), argument));
+    if (!result) PyErr_WriteUnraisable(function.get());
+    return result;
+  }
+  static long length(const char *name) {
+    const Ref result = call(name);
+    return result ? PyLong_AsLong(result.get()) : 0;
+  }
+
+  Ref grad_;
+  long functions_, dispatches_;
+};
+
 } // namespace
+
+void Tracer::run(const py::object &model, const py::object &body, const py::object &tidy,
+                 const py::object &mode, const py::list &patches, bool training) {
+  PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
+  {
+    Snapshot snapshot(model);
+    Patches set;
+    for (const auto &[cls, about] : classes_)
+      if (about.plain_call && cls != torch().module)
+        set.set(reinterpret_cast<PyObject *>(cls), names().call, stand_in(), nullptr);
+    for (const py::handle patch : patches) {
+      const auto part = py::reinterpret_borrow<py::tuple>(patch);
+      const py::object before = part[0].attr(part[1]);
+      set.set(part[0].ptr(), part[1].ptr(), part[2].ptr(), before.ptr());
+    }
+    if (!training) snapshot.set_eval();
+    const ThreadState state(mode.ptr());
+    thread_ = PyThread_get_thread_ident();
+    Tracer *const previous = active;
+    active = this;
+    // A trace makes many objects and no cycles of its own: nothing for the collector.
+    const bool collects = !real_ && PyGC_Disable() != 0;
+    const Ref result(PyObject_CallNoArgs(body.ptr()));
+    if (collects) PyGC_Enable();
+    PyErr_Fetch(&type, &value, &traceback);
+    active = previous;
+    release();
+    snapshot.restore();
+  }
+  // Whoever interrupts once more does not keep things from being put back.
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    const Ref result(PyObject_CallNoArgs(tidy.ptr()));
+    if (result) break;
+    if (type == nullptr)
+      PyErr_Fetch(&type, &value, &traceback);
+    else
+      PyErr_Clear();
+  }
+  if (type == nullptr) return;
+  PyErr_Restore(type, value, traceback);
+  throw py::error_already_set();
+}
 
 void register_tracer(py::module_ &module) {
   py::list leaf_names;
   for (const LeafRule &rule : leaf_rules()) leaf_names.append(py::str(rule.name));
   module.attr("LEAF_RULES") = py::tuple(leaf_names);
   register_functions(module);
-  module.def("traced_call", &make_traced_call,
-             "The method that takes the place of a module class's __call__.");
   py::class_<Tracer>(module, "Tracer", "Records one model in one thread.")
       .def(py::init<py::object, bool>(), py::arg("driver"), py::arg("real"))
       .def("walk", &Tracer::walk, py::arg("model"),
            "Lists the model's modules, parents before children.")
-      .def("classes", &Tracer::classes)
-      .def("activate", &Tracer::activate)
-      .def("deactivate", &Tracer::deactivate)
+      .def("run", &Tracer::run, py::arg("model"), py::arg("body"), py::arg("tidy"), py::arg("mode"),
+           py::arg("patches"), py::arg("training"),
+           "Runs body() under the tracer, then, whatever happened, tidy().")
       .def("release", &Tracer::release)
       .def_property_readonly("node", &Tracer::node)
       .def("__len__", &Tracer::n_records)

@@ -83,12 +83,14 @@ public:
 
   /// Lists the model's modules, parents before children, iteratively.
   void walk(const py::object &model);
-  /// The classes of the listed modules.
-  py::list classes() const;
-
-  /// Makes this the tracer of the calling thread; returns the one before it.
-  void activate();
-  void deactivate();
+  /// Runs `body()` with this tracer in place of the model's modules and of torch's
+  /// functions, in eval mode and without gradients; then, whatever happened, `tidy()`.
+  ///
+  /// What is changed for the time is changed and put back here and not in Python, where
+  /// an interrupt may arrive between any two lines. `patches` are further (object,
+  /// attribute name, value) to set; `mode` is the function mode.
+  void run(const py::object &model, const py::object &body, const py::object &tidy,
+           const py::object &mode, const py::list &patches, bool training);
 
   std::int32_t node() const { return frames_.empty() ? 0 : frames_.back().node; }
   std::size_t n_records() const { return recording_.size(); }
@@ -197,7 +199,6 @@ private:
   bool real_;
   bool global_hooks_ = false; ///< torch calls hooks for every module
   unsigned long thread_ = 0;
-  Tracer *previous_ = nullptr;
   std::vector<Node> nodes_;
   std::unordered_map<PyObject *, std::int32_t> index_of_;
   std::unordered_map<PyTypeObject *, ModuleClass> classes_;

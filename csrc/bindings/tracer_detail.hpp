@@ -35,10 +35,13 @@ inline Ref checked(PyObject *owned) {
 
 /// What the tracer asks torch for, looked up once a process.
 struct Torch {
-  PyTypeObject *tensor, *parameter;
+  PyTypeObject *tensor, *parameter, *module;
   PyObject *empty, *meta, *disable, *module_call, *empty_keywords, *peek_transform;
 };
 const Torch &torch();
+
+/// What a module class's __call__ is while it is traced; borrowed.
+PyObject *stand_in();
 
 /// Runs `call` for Python: C++ exceptions become Python's, and null.
 template <class Call> PyObject *guarded(Call call) {

@@ -24,7 +24,8 @@ const ModuleClass *Tracer::class_of(PyTypeObject *type) {
   about.registered = fields[2].cast<bool>();
   about.sequential = fields[3].cast<bool>();
   const Ref own_call = checked(PyObject_GetAttr(reinterpret_cast<PyObject *>(type), names().call));
-  about.plain_call = own_call.get() == torch().module_call;
+  // Another thread's trace may have its stand-in there just now.
+  about.plain_call = own_call.get() == torch().module_call || own_call.get() == stand_in();
   about.name = checked(PyObject_GetAttr(reinterpret_cast<PyObject *>(type), names().name));
   if (py::isinstance<py::str>(fields[1])) {
     const auto name = fields[1].cast<std::string>();
@@ -184,13 +185,6 @@ void Tracer::set_heights(const std::vector<std::pair<std::int32_t, std::int32_t>
     while (above >= 0 && above != child) above = nodes_[static_cast<std::size_t>(above)].parent;
     if (above < 0 && parent >= 0) raise(parent, nodes_[static_cast<std::size_t>(child)].height + 1);
   }
-}
-
-py::list Tracer::classes() const {
-  py::list classes;
-  for (const auto &[type, about] : classes_)
-    classes.append(py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject *>(type)));
-  return classes;
 }
 
 std::string Tracer::path(std::int32_t node) const {
