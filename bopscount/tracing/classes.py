@@ -10,6 +10,7 @@ from torch.nn.modules.lazy import LazyModuleMixin
 
 from bopscount import registry
 from bopscount.errors import InputError
+from bopscount.tracing.functions.attention import attention_rule
 from bopscount.tracing.recurrent import recurrent_rule
 
 _RANKS = (1, 2, 3)
@@ -109,6 +110,8 @@ def classify(cls: type[nn.Module]) -> tuple[bool, Any, bool, bool]:
             f"model must have all its parameters, but it holds an uninitialised {cls.__name__}: "
             "run it once on a sample input first"
         )
+    if cls is nn.MultiheadAttention:
+        return False, attention_rule, False, False
     if issubclass(cls, torch.jit.ScriptModule):
         return True, scripted_rule, False, False
     if issubclass(cls, LEAF_BASES):

@@ -161,16 +161,16 @@ class Driver:
 
     def constant(self, rule: Rule, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A function of constants: recorded by its rule, and run, for its values may be asked."""
-        if _elements((args, kwargs)) > CONSTANT_ELEMENTS:
-            return self.fall_back(func, args, kwargs)
+        large = _elements((args, kwargs)) > CONSTANT_ELEMENTS
+        if large:
+            args, kwargs = map_tensors(self.to_meta, (args, kwargs))
         recorded = rule(self, func, args, kwargs)
         if recorded is NotImplemented:
             return self.fall_back(func, args, kwargs)
-        stand_ins = list(tensors_of(recorded))
-        if not any(tensor.is_meta for tensor in stand_ins):
-            return recorded  # the rule has run it
-        if _elements(stand_ins) > CONSTANT_ELEMENTS:
+        if large or _elements(recorded) > CONSTANT_ELEMENTS:
             return recorded
+        if isinstance(recorded, Tensor) and not recorded.is_meta:
+            return recorded  # the rule has run it
         return self.run_for_real(func, args, kwargs, recorded)
 
     def is_tainted(self, tensor: Tensor) -> bool:

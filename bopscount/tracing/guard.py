@@ -80,7 +80,7 @@ def _numpy_state(numpy: Any) -> Callable[[], object]:
     """
     global _numpy_seen  # noqa: PLW0603 - a cache of one
     get_generator = getattr(numpy.random, "get_bit_generator", None)
-    generator = get_generator() if get_generator is not None else None
+    generator: Any = get_generator() if get_generator is not None else None
     if type(generator) is not numpy.random.MT19937:
         return partial(numpy.random.set_state, numpy.random.get_state())
     address = generator.ctypes.state_address

@@ -18,6 +18,7 @@ const Torch &torch() {
         reinterpret_cast<PyTypeObject *>(get("torch", "Tensor")),
         reinterpret_cast<PyTypeObject *>(get("torch.nn", "Parameter")),
         reinterpret_cast<PyTypeObject *>(get("torch.nn", "Module")),
+        reinterpret_cast<PyTypeObject *>(get("torch._C", "ScriptMethod")),
         get("torch", "empty"),
         py::object(py::module_::import("torch").attr("device")("meta")).release().ptr(),
         get("torch._C", "DisableTorchFunction"),

@@ -102,8 +102,7 @@ bool Tracer::answer_leaf(const Node &node, std::int32_t index, Value &value) {
   if (parameters != nullptr && (item(parameters, names().weight) != node.view.weight ||
                                 item(parameters, names().bias) != node.view.bias))
     return false;
-  const Ref transform(PyObject_CallNoArgs(torch().peek_transform));
-  if (transform.get() != Py_None) return false;
+  if (is_transformed()) return false;
   LeafAnswer answer;
   const Form *out = nullptr;
   if (!ask(*node.rule, node.view, *value.form, out, answer)) return false;
@@ -216,7 +215,7 @@ PyObject *Tracer::enter(Node &node, std::int32_t index, PyObject *const *args, P
   frames_.push_back({index, mark});
   const std::size_t depth = frames_.size();
   PyObject *output = nullptr;
-  if (node.python_rule != nullptr && !node.hooked) {
+  if (node.python_rule != nullptr && !node.hooked && !is_transformed()) {
     const Ref given(PyTuple_New(n_args));
     for (Py_ssize_t i = 0; i < n_args; ++i) {
       Py_INCREF(args[i]);

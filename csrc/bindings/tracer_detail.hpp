@@ -35,10 +35,16 @@ inline Ref checked(PyObject *owned) {
 
 /// What the tracer asks torch for, looked up once a process.
 struct Torch {
-  PyTypeObject *tensor, *parameter, *module;
+  PyTypeObject *tensor, *parameter, *module, *script_method;
   PyObject *empty, *meta, *disable, *module_call, *empty_keywords, *peek_transform;
 };
 const Torch &torch();
+
+/// Whether a transform such as vmap is around the call: then only torch knows the shapes.
+inline bool is_transformed() {
+  const Ref transform = checked(PyObject_CallNoArgs(torch().peek_transform));
+  return transform.get() != Py_None;
+}
 
 /// What a module class's __call__ is while it is traced; borrowed.
 PyObject *stand_in();

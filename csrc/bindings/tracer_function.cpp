@@ -131,8 +131,7 @@ PyObject *Tracer::function(PyObject *func, PyObject *args, PyObject *keywords) {
     case Action::view: return view(func, args, keywords);
     case Action::rule:
     case Action::makes: {
-      const Ref transform(PyObject_CallNoArgs(torch().peek_transform));
-      if (transform.get() != Py_None) break;
+      if (is_transformed()) break;
       bool any_tensor = false;
       const bool constant = answer->action == Action::rule && !real_ &&
                             !any_live(args, any_tensor) && !any_live(keywords, any_tensor) &&

@@ -138,14 +138,16 @@ void Tracer::count_params() {
 void Tracer::describe(Node &node, const ModuleClass &about) {
   const Names &n = names();
   node.registered = about.registered;
-  node.python_rule = about.python_rule.get();
   node.hooked = global_hooks_;
   for (PyObject *hooks :
        {n.forward_hooks, n.forward_pre_hooks, n.backward_hooks, n.backward_pre_hooks})
     node.hooked = node.hooked || is_filled_dict(item(node.dict, hooks));
-  // An own forward on the instance is the user's; no rule speaks for it.
-  if (!about.registered && item(node.dict, n.forward) == nullptr) {
+  // An own forward on the instance is the user's, and no rule speaks for it; unless TorchScript
+  // keeps its own there.
+  PyObject *forward = item(node.dict, n.forward);
+  if (!about.registered && (forward == nullptr || Py_TYPE(forward) == torch().script_method)) {
     node.rule = about.rule;
+    node.python_rule = about.python_rule.get();
     node.sequential = about.sequential && !node.leaf;
   }
   node.plain_call = about.plain_call;

@@ -7,6 +7,7 @@ NotImplemented where it is not certain: then torch decides, on meta tensors.
 from bopscount._core import set_answers
 from bopscount.tracing.functions import (
     as_modules,
+    attention,
     elementwise,
     movement,
     packed,
@@ -19,6 +20,7 @@ set_answers(FREE, RESHAPING, VIEWS, MAKERS, RULES)
 
 __all__ = [
     "as_modules",
+    "attention",
     "elementwise",
     "movement",
     "packed",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from math import prod
 from typing import Any
 
 import torch
@@ -23,10 +24,34 @@ def _shape_argument(args: tuple[Any, ...]) -> tuple[int, ...] | None:
     Tensor.reshape, torch.reshape, Tensor.flatten, torch.flatten, Tensor.view_as, Tensor.reshape_as
 )
 def _reshape(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    # A copy only where strides demand it, which the traced tensors do not show.
-    out = func(*args, **kwargs)
-    alias(out, args[0] if args else kwargs["input"])
+    # A copy only where strides demand it, which the traced tensors do not show. Torch takes
+    # ten times as long over that copy, so it is only asked for views.
+    x = args[0] if args else kwargs["input"]
+    out = None
+    if func is Tensor.reshape and not kwargs and x.is_meta:
+        with suppress(RuntimeError, TypeError):
+            out = x.view(*args[1:])
+        if out is None:
+            out = _copied(x, args[1:])
+    if out is None:
+        out = func(*args, **kwargs)
+    alias(out, x)
     return out
+
+
+def _copied(x: Tensor, sizes: tuple[Any, ...]) -> Tensor | None:
+    """A contiguous tensor of these sizes, one of which may be -1; None if they do not fit."""
+    shape = _shape_argument(sizes)
+    if shape is None:
+        return None
+    known = prod(size for size in shape if size != -1)
+    if -1 in shape:
+        if shape.count(-1) > 1 or not known or x.numel() % known:
+            return None
+        shape = tuple(x.numel() // known if size == -1 else size for size in shape)
+    if min(shape, default=0) < 0 or prod(shape) != x.numel():
+        return None
+    return torch.empty(shape, dtype=x.dtype, device="meta")
 
 
 @rule(Tensor.contiguous)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
-from bopscount._core import KINDS, LAYER_FLAGS, emit
+from bopscount._core import KINDS, emit
 from bopscount.tracing.fields import (
     attention_fields,
     broadcast,
@@ -259,99 +259,3 @@ def spread(value: Any, rank: int) -> tuple[int, ...] | None:
 
 for _rank in (1, 2, 3):
     rule(getattr(F, f"conv{_rank}d"))(_conv(_rank))
-
-
-def _masks_fit(given: dict[str, Any], scores: tuple[int, ...]) -> bool:
-    """Whether the masks, if any, are for (batch, heads, length, keys) scores."""
-    batch, heads, length, keys = scores
-    dtypes = (torch.bool, given["query"].dtype)
-    mask, padding = given.get("attn_mask"), given.get("key_padding_mask")
-    if given.get("is_causal") and mask is None:
-        return False
-    if padding is not None and (
-        tuple(padding.shape) != (batch, keys) or padding.dtype not in dtypes
-    ):
-        return False
-    shapes = ((length, keys), (batch * heads, length, keys))
-    return mask is None or (tuple(mask.shape) in shapes and mask.dtype in dtypes)
-
-
-@rule(F.multi_head_attention_forward)
-def _multi_head_attention(
-    driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Any:
-    """Projections, attention, output projection; torch's own order and shapes."""
-    names = (
-        "query key value embed_dim_to_check num_heads in_proj_weight "
-        "in_proj_bias bias_k bias_v add_zero_attn dropout_p out_proj_weight "
-        "out_proj_bias training key_padding_mask need_weights attn_mask "
-        "use_separate_proj_weight q_proj_weight k_proj_weight v_proj_weight "
-        "static_k static_v average_attn_weights is_causal"
-    ).split()
-    given = {**dict(zip(names, args, strict=False)), **kwargs}
-    query, key, value = given["query"], given["key"], given["value"]
-    unusual = any(
-        given.get(name) is not None for name in ("bias_k", "bias_v", "static_k", "static_v")
-    )
-    if driver.real or unusual or given["add_zero_attn"] or query.dim() != 3:
-        return NotImplemented
-    if key.dim() != 3 or value.dim() != 3 or key.shape[:2] != value.shape[:2]:
-        return NotImplemented
-    length, batch, width = query.shape
-    keys, heads = key.shape[0], given["num_heads"]
-    weight, bias = given["in_proj_weight"], given["in_proj_bias"]
-    if width != given["embed_dim_to_check"] or heads < 1 or width % heads:
-        return NotImplemented
-    if key.shape[1] != batch or not all((length, batch, width, keys)):
-        return NotImplemented
-    if any(vector is not None and tuple(vector.shape) != (size,) or
-           vector is not None and vector.dtype is not query.dtype
-           for vector, size in ((bias, 3 * width), (given["out_proj_bias"], width))):  # fmt: skip
-        return NotImplemented
-    out_weight = given["out_proj_weight"]
-    if tuple(out_weight.shape) != (width, width) or out_weight.dtype is not query.dtype:
-        return NotImplemented
-    if given["training"] and given["dropout_p"]:
-        return NotImplemented
-    if given.get("use_separate_proj_weight"):
-        weights = tuple(given[f"{letter}_proj_weight"] for letter in "qkv")
-        biases = (None, None, None) if bias is None else bias.chunk(3)
-    elif weight is None or weight.shape != (3 * width, width):
-        return NotImplemented
-    else:
-        weights, biases = weight.chunk(3), (None,) * 3 if bias is None else bias.chunk(3)
-    if any(tuple(w.shape) != (width, x.shape[-1]) or x.dtype is not w.dtype for x, w in
-           zip((query, key, value), weights, strict=True)):  # fmt: skip
-        return NotImplemented
-    if not _masks_fit(given, (batch, heads, length, keys)):
-        return NotImplemented
-    q, k, v = (
-        _linear(driver, F.linear, (x, w, b), {})
-        for x, w, b in zip((query, key, value), weights, biases, strict=True)
-    )
-    per_head = width // heads
-    mask = given.get("attn_mask")
-    flags = LAYER_FLAGS["masked"] if mask is not None else 0
-    fields = {
-        **weight_fields(k),
-        "batch": batch * heads,
-        "in_channels": per_head,
-        "in_positions": length,
-        "out_channels": per_head,
-        "out_positions": length,
-        "kernel": (keys, 1, 1),
-        "weight_elements": k.numel() + v.numel(),
-        "extra_elements": 0 if mask is None else mask.numel(),
-        "flags": flags,
-    }
-    attended = emit(
-        KINDS["attention"], "multi_head_attention_forward", (q, k, v), (length, batch, width),
-        fields=fields,
-    )  # fmt: skip
-    out = _linear(driver, F.linear, (attended, out_weight, given["out_proj_bias"]), {})
-    if not given.get("need_weights", True):
-        return out, None
-    shape: tuple[int, ...] = (batch, length, keys)
-    if not given.get("average_attn_weights", True):
-        shape = (batch, heads, length, keys)
-    return out, driver.tracer.another(shape, query.dtype)
