@@ -38,7 +38,12 @@ def torch_function() -> Any:
     """The method that is a function mode's __torch_function__."""
 
 def set_answers(
-    free: object, reshaping: object, views: object, makers: object, rules: dict[Any, Any]
+    free: object,
+    reshaping: object,
+    views: object,
+    makers: object,
+    rules: dict[Any, Any],
+    resizing: dict[Any, bool],
 ) -> None:
     """Says which torch functions are questions, views, or have a rule."""
 

@@ -173,8 +173,14 @@ private:
   Ref make_tensor(const Form *form);
   void own(PyObject *tensor, Recording::Slot slot, const Form *form = nullptr);
   void forget_forms(PyObject *args);
-  bool any_live(PyObject *value, bool &any_tensor, int depth = 0) const;
+  /// Tensors of a call that are no live ones.
+  struct Constants {
+    int count = 0;
+    std::int64_t elements = 0;
+  };
+  bool any_live(PyObject *value, Constants &constants, int depth = 0);
   bool is_live(PyObject *tensor) const;
+  PyObject *resized(bool copies, PyObject *args, PyObject *keywords);
   PyObject *view(PyObject *func, PyObject *args, PyObject *keywords);
   std::int32_t record(const Layer &layer, PyObject *op, const Dims &in, const Dims &out,
                       const Recording::Slot *inputs, std::size_t n_inputs, std::size_t n_carriers);

@@ -14,9 +14,9 @@ from bopscount.tracing.functions import (
     products,
     reductions,
 )
-from bopscount.tracing.functions.registry import FREE, MAKERS, RESHAPING, RULES, VIEWS
+from bopscount.tracing.functions.registry import FREE, MAKERS, RESHAPING, RESIZING, RULES, VIEWS
 
-set_answers(FREE, RESHAPING, VIEWS, MAKERS, RULES)
+set_answers(FREE, RESHAPING, VIEWS, MAKERS, RULES, RESIZING)
 
 __all__ = [
     "as_modules",
