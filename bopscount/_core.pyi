@@ -44,6 +44,7 @@ def set_answers(
     makers: object,
     rules: dict[Any, Any],
     resizing: dict[Any, bool],
+    native: dict[Any, tuple[str, int, str, int]],
 ) -> None:
     """Says which torch functions are questions, views, or have a rule."""
 

@@ -1,4 +1,6 @@
 // Functions between the modules: which action each asks for, and what its rule may call.
+#include <memory>
+
 #include "tracer_detail.hpp"
 
 namespace bopscount::bindings {
@@ -25,20 +27,38 @@ struct Answer {
   Action action;
   PyObject *rule; ///< (driver, func, args, kwargs) -> output or NotImplemented
   Resizing resizing = Resizing::no;
+  const Native *native = nullptr; ///< asked before the rule
 };
 
 /// Function -> index in the answers. By equality: torch makes property getters anew.
 PyObject *answer_numbers = nullptr;
 std::vector<Answer> answers;
+std::vector<std::unique_ptr<Native>> natives;
+
+Native native_of(const py::tuple &given) {
+  static const std::unordered_map<std::string, NativeForm> forms{
+      {"linear", NativeForm::linear},
+      {"matmul", NativeForm::matmul},
+      {"binary", NativeForm::binary},
+      {"binary_in_place", NativeForm::binary_in_place}};
+  return {forms.at(given[0].cast<std::string>()), given[1].cast<std::uint16_t>(),
+          py::object(given[2]).release().ptr(), given[3].cast<std::size_t>()};
+}
 
 void set_answers(const py::object &free, const py::object &reshaping, const py::object &views,
-                 const py::object &makers, const py::dict &rules, const py::dict &resizing) {
+                 const py::object &makers, const py::dict &rules, const py::dict &resizing,
+                 const py::dict &native) {
   answer_numbers = py::dict().release().ptr();
   answers.clear();
   const auto add = [&](const py::handle function, Action action, PyObject *rule) {
     Answer answer{action, rule};
     if (const auto copies = PyDict_GetItemWithError(resizing.ptr(), function.ptr()))
       answer.resizing = copies == Py_True ? Resizing::copying : Resizing::in_place;
+    if (const auto given = PyDict_GetItemWithError(native.ptr(), function.ptr())) {
+      natives.push_back(
+          std::make_unique<Native>(native_of(py::reinterpret_borrow<py::tuple>(given))));
+      answer.native = natives.back().get();
+    }
     answers.push_back(answer);
     PyDict_SetItem(answer_numbers, function.ptr(), py::int_(answers.size() - 1).ptr());
   };
@@ -46,6 +66,8 @@ void set_answers(const py::object &free, const py::object &reshaping, const py::
     const bool makes = py::cast<bool>(makers.attr("__contains__")(function));
     add(function, makes ? Action::makes : Action::rule, rule.inc_ref().ptr());
   }
+  for (const auto &[function, given] : native)
+    if (!rules.contains(function)) add(function, Action::rule, nullptr);
   for (const py::handle function : views)
     if (rules.contains(function))
       answers[PyLong_AsSize_t(PyDict_GetItem(answer_numbers, function.ptr()))].action =
@@ -233,13 +255,18 @@ PyObject *Tracer::function(PyObject *func, PyObject *args, PyObject *keywords) {
       Constants constants;
       if (answer->action != Action::makes && !real_ && !any_live(args, constants) &&
           !any_live(keywords, constants) && constants.count > 0) {
+        if (answer->rule == nullptr) break;
         const Ref elements = checked(PyLong_FromLongLong(constants.elements));
         return PyObject_CallMethodObjArgs(driver_.get(), names().constant, answer->rule, func, args,
                                           keywords, elements.get(), nullptr);
       }
-      PyObject *arguments[] = {driver_.get(), func, args, keywords};
-      Ref out(PyObject_Vectorcall(answer->rule, arguments, 4, nullptr));
-      if (!out) return nullptr;
+      Ref out(answer->native == nullptr ? nullptr : native(*answer->native, args, keywords));
+      if (!out) {
+        if (answer->rule == nullptr) break;
+        PyObject *arguments[] = {driver_.get(), func, args, keywords};
+        out = Ref(PyObject_Vectorcall(answer->rule, arguments, 4, nullptr));
+        if (!out) return nullptr;
+      }
       if (out.get() == Py_NotImplemented) break;
       if (!real_) return out.release();
       return PyObject_CallMethodObjArgs(driver_.get(), names().run_for_real, func, args, keywords,
@@ -340,9 +367,10 @@ void register_functions(py::module_ &module) {
   module.def("torch_function", &make_torch_function,
              "The method that is a function mode's __torch_function__.");
   module.def("set_answers", &set_answers, py::arg("free"), py::arg("reshaping"), py::arg("views"),
-             py::arg("makers"), py::arg("rules"), py::arg("resizing"),
-             "Says which torch functions are questions, views, or have a rule, and which only "
-             "give a tensor other sizes (whether by a copy where need be).");
+             py::arg("makers"), py::arg("rules"), py::arg("resizing"), py::arg("native"),
+             "Says which torch functions are questions, views, or have a rule; which only give a "
+             "tensor other sizes (whether by a copy where need be); which are answered here, as "
+             "(form, kind, name, rank).");
   module.def(
       "answer",
       [](std::size_t rule, const py::str &op, const py::object &input, const py::dict &attributes,

@@ -82,6 +82,10 @@ RESIZING: dict[Any, bool] = {T.view: False, T.reshape: True, torch.reshape: True
 """What gives a tensor other sizes, and whether by a copy where strides demand it: on meta
 that copy is as good as a view, and takes torch ten times as long."""
 
+NATIVE: dict[Any, tuple[str, int, str, int]] = {}
+"""What the core answers itself, where nothing is unusual: how, kind, name and rank (0: any).
+A function's rule, if it has one, sees to the rest."""
+
 
 def rule(*functions: Any) -> Callable[[Rule], Rule]:
     """Registers a rule for functions; twice for one is an error."""
