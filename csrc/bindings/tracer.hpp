@@ -181,6 +181,7 @@ private:
   const Form *form_of(const Dims &dims, PyObject *dtype);
   Ref make_tensor(const Form *form);
   void own(PyObject *tensor, Recording::Slot slot, const Form *form = nullptr);
+  void put(PyObject *tensor, Recording::Slot slot, std::int32_t record);
   void forget_forms(PyObject *args);
   /// Tensors of a call that are no live ones.
   struct Constants {

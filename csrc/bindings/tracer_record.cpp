@@ -88,6 +88,14 @@ PyObject *Tracer::record_new(const Native &function, Layer &layer, const Value *
   return tensor_of({nullptr, out, recording_.new_slot(index)});
 }
 
+/// Says that `record` wrote a tensor that is there already, on memory `slot` if it has one.
+void Tracer::put(PyObject *tensor, Recording::Slot slot, std::int32_t record) {
+  if (slot == Recording::no_slot)
+    own(tensor, recording_.new_slot(record));
+  else
+    recording_.write(slot, record);
+}
+
 py::object Tracer::emit(const Op &op) {
   std::vector<Value> operands;
   std::vector<Recording::Slot> slots;
@@ -123,11 +131,7 @@ py::object Tracer::emit(const Op &op) {
   const std::int32_t index = record(layer, op.name, (first == nullptr ? out : first)->dims,
                                     out->dims, slots.data(), slots.size(), n_carriers);
   if (has_into) {
-    const Recording::Slot slot = slot_of(op.into);
-    if (slot == Recording::no_slot)
-      own(op.into, recording_.new_slot(index));
-    else
-      recording_.write(slot, index);
+    put(op.into, slot_of(op.into), index);
     return py::reinterpret_borrow<py::object>(op.into);
   }
   if (!has_shape) return py::none();
