@@ -49,7 +49,7 @@ def count(
         InputError: For an argument that cannot be used.
         OverflowError: If a cost of one layer is over 2**63 - 1.
     """
-    table = layers if isinstance(layers, LayerTable) else _bare_table(layers)
+    table = as_table(layers)
     check_rules(rules)
     check_granularity(query_granularity)
     records = table.records
@@ -82,7 +82,12 @@ def count(
     )
 
 
-def _bare_table(records: Any) -> LayerTable:
+def as_table(layers: LayerTable | Any) -> LayerTable:
+    """A LayerTable, also of a bare record array, or InputError."""
+    return layers if isinstance(layers, LayerTable) else bare_table(layers)
+
+
+def bare_table(records: Any) -> LayerTable:
     """A table around a bare array: every owner is a leaf "layer <owner>"."""
     if not isinstance(records, np.ndarray) or records.dtype != _core.LAYER_DTYPE:
         raise InputError(

@@ -48,6 +48,7 @@ class LayerTable:
         batch_size: Samples in the input; the memory(MB) column is per sample.
         ran_model: Whether the model's arithmetic was run.
         notes: Sentences that belong under every table of this model.
+        assumptions: Sentences on what could not be read and what was taken instead.
     """
 
     records: npt.NDArray[Any]
@@ -61,6 +62,7 @@ class LayerTable:
     batch_size: int = 1
     ran_model: bool = False
     notes: list[str] = field(default_factory=list)
+    assumptions: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.records)
