@@ -161,9 +161,7 @@ def bit_summary(table: LayerTable, discount_zeros: bool = False) -> BitSummary:
     )
 
 
-def _parameters(
-    facts: Facts, discount_zeros: bool
-) -> list[tuple[int, int, int, int, int, bool]]:
+def _parameters(facts: Facts, discount_zeros: bool) -> list[tuple[int, int, int, int, int, bool]]:
     """(weights, others, stored weights, their bits, the others' bits, quantised) a record."""
     records = facts.table.records
     weights = facts.weights
@@ -182,11 +180,13 @@ def _parameters(
         spent[node] -= taken
         others.append(count - taken)
     quantised = facts.weight_bits < FULL_PRECISION
+    # What holds packed weights in bytes has its biases and scales in floats.
+    item_bits = _BYTE * records["weight_item_bytes"].astype(np.int64)
+    item_bits = np.where(item_bits > _BYTE, item_bits, FULL_PRECISION)
     return list(
         zip(
             weights.tolist(), others, stored.tolist(), records["weight_bits"].tolist(),
-            (_BYTE * records["weight_item_bytes"].astype(np.int64)).tolist(), quantised.tolist(),
-            strict=True,
+            item_bits.tolist(), quantised.tolist(), strict=True,
         )
     )  # fmt: skip
 

@@ -67,8 +67,19 @@ class LayerTable:
     def __len__(self) -> int:
         return len(self.records)
 
-    def totals(self, rules: str = "torchstat") -> Totals:
-        """Exact sums over all layers."""
+    def totals(self, rules: str = "torchstat", discount_zeros: bool = False) -> Totals:
+        """Exact sums over all layers, on demand without what zero weights cost.
+
+        Raises:
+            InputError: If zeros are to be discounted and the table does not know them.
+        """
+        if discount_zeros:
+            from bopscount.nonzero import check_zeros_known, discounted_costs
+
+            check_zeros_known(self)
+            check_rules(rules)
+            columns = zip(*discounted_costs(self, rules), strict=True)
+            return Totals(*map(sum, columns))
         return Totals(*name_layer(_core.count_totals, self, self.records, check_rules(rules)))
 
     def owner_path(self, owner: int) -> str:

@@ -115,6 +115,8 @@ def number_text(value: Value) -> str:
         return ", ".join(f"{name} {number:,}" for name, number in value.items())
     if isinstance(value, int):
         return f"{value:,}"
+    if value.is_integer():
+        return f"{value:,.0f}"
     return f"{value:,.4f}" if abs(value) < _SMALL else f"{value:,.2f}"
 
 

@@ -127,7 +127,9 @@ def _sums(facts: Facts, index: int) -> list[tuple[int, int]]:
 
 def _sparse_product(facts: Facts) -> Figure:
     if not zeros_were_looked_for(facts.table):
-        raise InputError("sparse_product needs the non-zero weights: trace with discount_zeros=True")
+        raise InputError(
+            "sparse_product needs the non-zero weights: trace with discount_zeros=True"
+        )
     return Figure(facts.products(facts.nonzero_macs, facts.macs > 0))
 
 

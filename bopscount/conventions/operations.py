@@ -7,9 +7,7 @@ from bopscount.conventions.convention import Convention, Figure
 from bopscount.conventions.facts import Facts, exact_sum
 
 _KIND = "operations"
-_FVCORE = [
-    row["name"] for row in _core.OP_TABLE if row["source"] == "fvcore" and not row["macs"]
-]
+_FVCORE = [row["name"] for row in _core.OP_TABLE if row["source"] == "fvcore" and not row["macs"]]
 
 
 def fvcore_extras(facts: Facts) -> int:
