@@ -37,4 +37,5 @@ def render_bits(summary: BitSummary) -> str:
 
 
 def _table(rows: list[list[str]], headers: list[str]) -> str:
-    return tabulate(rows, headers, tablefmt="plain", disable_numparse=True, stralign="right")
+    text = tabulate(rows, headers, tablefmt="plain", disable_numparse=True, stralign="right")
+    return str(text)

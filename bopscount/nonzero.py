@@ -51,7 +51,7 @@ def nonzero_macs(table: LayerTable, macs: npt.NDArray[np.int64]) -> npt.NDArray[
 
     Example: 36,864 MACs of 576 weights, of which 144 are not zero: 64 x 144 = 9,216.
     """
-    result = macs.copy()
+    result: npt.NDArray[np.int64] = macs.copy()
     nonzero, elements = table.records["nonzero_weights"], table.records["weight_elements"]
     for index in np.flatnonzero(prunable(table) & (nonzero >= 0)):
         left, size = int(nonzero[index]), int(elements[index])

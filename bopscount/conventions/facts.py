@@ -44,16 +44,21 @@ class Facts:
 
     def __init__(self, table: LayerTable) -> None:
         self.table = table
-        self._costs = name_layer(_core.count_layers, table, table.records, "full")
-        self.macs: Integers = self._costs["macs"].astype(np.int64)
+        self._costs: npt.NDArray[Any] = name_layer(_core.count_layers, table, table.records, "full")
+        self.macs: Integers = self._cost("macs")
         self.weight_bits = operand_bits(table, "weight")
         self.input_bits = operand_bits(table, "input")
         self.low_bit: Mask = is_low_bit(table) & MAC_KINDS[table.records["kind"]]
         self.binary: Mask = self.low_bit & (self.weight_bits == 1) & (self.input_bits == 1)
 
+    def _cost(self, metric: str) -> Integers:
+        values: Integers = self._costs[metric].astype(np.int64)
+        return values
+
     def column(self, name: str) -> Integers:
         """A field of the records as 64-bit integers."""
-        return self.table.records[name].astype(np.int64)  # type: ignore[no-any-return]
+        values: Integers = self.table.records[name].astype(np.int64)
+        return values
 
     def of_kind(self, *kinds: str) -> Mask:
         """Records of these op kinds."""
@@ -68,22 +73,18 @@ class Facts:
     def fan_in(self) -> Integers:
         """Products that each output of a convolution, linear layer or product sums up."""
         kernel = self.table.records["kernel"].astype(np.int64).prod(axis=1)
-        return self.column("in_channels") // self.column("groups") * kernel
+        fan_in: Integers = self.column("in_channels") // self.column("groups") * kernel
+        return fan_in
 
     @cached_property
     def outputs(self) -> Integers:
         """Output elements of all calls."""
-        return self._costs["memory_bytes"].astype(np.int64) // 4
+        return self._cost("memory_bytes") // 4
 
     @cached_property
     def flops(self) -> Integers:
         """Flops by the complete rules."""
-        return self._costs["flops"].astype(np.int64)
-
-    @cached_property
-    def bops(self) -> Integers:
-        """Bops by the complete rules."""
-        return self._costs["bops"].astype(np.int64)
+        return self._cost("flops")
 
     @cached_property
     def weights(self) -> Integers:
@@ -128,12 +129,6 @@ class Facts:
             int(w) * int(a) * exact_sum(macs, mask & (self.weight_bits == w) & (inputs == a))
             for w, a in pairs.T
         )
-
-    @cached_property
-    def has_quantised_layers(self) -> bool:
-        """Whether any MAC op has an operand that is not in full precision."""
-        bits = np.minimum(self.weight_bits, self.input_bits)
-        return bool((bits[MAC_KINDS[self.table.records["kind"]]] < FULL_PRECISION).any())
 
     @cached_property
     def reads_network_input(self) -> Mask:

@@ -93,10 +93,8 @@ def _mct(facts: Facts) -> Figure:
 
 
 def _bayesian_bits(facts: Facts) -> Figure:
-    input_bits = facts.input_bits.copy()
-    if facts.has_quantised_layers:
-        first = facts.reads_network_input & (input_bits == FULL_PRECISION)
-        input_bits[first] = _INT8
+    of_unknown_width = facts.reads_network_input & (facts.input_bits == FULL_PRECISION)
+    input_bits = np.where(of_unknown_width, _INT8, facts.input_bits)
     bops = facts.products(facts.nonzero_macs, facts.macs > 0, input_bits)
     full = FULL_PRECISION**2 * exact_sum(facts.macs)
     return Figure(100 * bops / full if full else 0.0, {"BOPs": bops, "BOPs at 32 bits": full})
@@ -179,7 +177,7 @@ LOW_BIT = (
     Convention(
         "split2", _KIND, "operations",
         "2 operations a MAC; binary, other low-bit and float MACs apart, never merged.",
-        "OpenVINO's binary models", "openvinotoolkit/open_model_zoo, model descriptions", True,
+        "OpenVINO's binary models", "openvinotoolkit/open_model_zoo, resnet50-binary-0001.md", True,
         "binary: 2 * 36864 = 73728; integer: 2 * 8192 = 16384; float: 2 * (13824 + 40) = 27728",
         _split2,
     ),
@@ -216,8 +214,8 @@ LOW_BIT = (
     Convention(
         "bayesian_bits", _KIND, "% of the all-32-bit BOPs",
         "product, times the share of weights that are not zero where that is known, in per cent "
-        "of 32 x 32 x MACs. The input of a network that has a quantised layer has 8 bits.",
-        "Bayesian Bits", "Qualcomm-AI-research/BayesianBits", False,
+        "of 32 x 32 x MACs. The network's input has 8 bits, even if it comes as floats.",
+        "Bayesian Bits", "Qualcomm-AI-research/BayesianBits, gated_mixed_precision.py", False,
         "100 * (32 * 8 * 13824 + 36864 + 8 * 8 * 8192 * 64 / 128 + 32 * 32 * 40) "
         "/ (32 * 32 * (13824 + 36864 + 8192 + 40)) = 6.4290563476",
         _bayesian_bits,

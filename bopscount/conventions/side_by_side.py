@@ -51,12 +51,13 @@ class ConventionTable:
             [row.name, row.missing if row.value is None else number_text(row.value), row.unit]
             for row in self
         ]
-        return tabulate(
+        text = tabulate(
             lines,
             ["convention", "value", "unit"],
             tablefmt="plain",
             disable_numparse=True,
             colalign=["left", "right", "left"],
         )
+        return str(text)
 
     __repr__ = __str__
