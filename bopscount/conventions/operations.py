@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from bopscount import _core
 from bopscount.conventions.convention import Convention, Figure
 from bopscount.conventions.facts import Facts, exact_sum
@@ -22,11 +24,11 @@ def _linear_biases(facts: Facts) -> int:
 def _all_biases(facts: Facts) -> int:
     biased = facts.column("bias_elements") > 0
     per_output = facts.of_kind("conv", "conv_transpose", "linear", "bilinear", "matmul")
-    recurrent = facts.of_kind("rnn", "lstm", "gru")
-    steps = facts.column("calls") * facts.column("batch")
-    return exact_sum(facts.outputs, biased & per_output) + exact_sum(
-        steps * facts.column("bias_elements"), biased & recurrent
-    )
+    # A recurrent layer adds each of its biases once a step, of which batch counts all.
+    recurrent = facts.table.records[facts.of_kind("rnn", "lstm", "gru")]
+    names = ("calls", "batch", "bias_elements")
+    steps = zip(*(recurrent[name].tolist() for name in names), strict=True)
+    return exact_sum(facts.outputs, biased & per_output) + sum(map(prod, steps))
 
 
 def _macs(facts: Facts) -> Figure:
