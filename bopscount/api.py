@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from bopscount.conventions import check_convention
 from bopscount.counting import check_granularity, count, uncounted_ops
@@ -181,6 +182,11 @@ def build_report(
     module = module_of(model)
     call = forward_call(module, input_size, inputs, batch_size, dtype)
     table = _table(record(module, call, run=run, training=training), call, strict)
+    table.trainable_params = sum(
+        parameter.numel()
+        for parameter in module.parameters()
+        if parameter.requires_grad and not is_lazy(parameter)
+    )
     if discount_zeros:
         look_for_zeros(module, table)
     durations = None

@@ -11,9 +11,8 @@ import numpy as np
 
 from bopscount.conventions.facts import Facts, exact_sum
 from bopscount.layer_table import LayerTable
-from bopscount.nonzero import prunable
 from bopscount.registry import BY_NAME
-from bopscount.stored_weights import FULL_PRECISION, MAC_KINDS
+from bopscount.stored_weights import FULL_PRECISION, MAC_KINDS, stored_parameters
 
 _BYTE = 8
 _MIB_BITS = 8 * 2**20
@@ -27,10 +26,11 @@ class BitSummary:
         macs: MACs by (weight bits, input bits); 32 is full precision of any float dtype.
         params: Parameters by the bits that each is stored in: a layer's weights at their
             width, packed ones by logical shape; the rest as their dtype holds them.
-        weight_memory_bits: Bits that those parameters take, by the same width: params x
-            width, zero weights left out under `discount_zeros`.
-        float_params: How many of the parameters are no quantised weights.
-        float_params_bits: Bits that these take.
+        memory_bits: Bits that those parameters take, by the same width: params x width,
+            zero weights left out under `discount_zeros`.
+        quantised_params: How many of the parameters are quantised weights.
+        quantised_bits: Bits that these take.
+        trainable_params: Registered parameters that require a gradient; None if unknown.
 
     Example: Bi-Real-Net-18 has 10,985,472 one-bit weights among 11,689,512 parameters:
     10,985,472 + 32 x 704,040 bits are 3.995 MiB, 11.2 times less than at 32 bits.
@@ -38,9 +38,10 @@ class BitSummary:
 
     macs: dict[tuple[int, int], int]
     params: dict[int, int]
-    weight_memory_bits: dict[int, int]
-    float_params: int
-    float_params_bits: int
+    memory_bits: dict[int, int]
+    quantised_params: int
+    quantised_bits: int
+    trainable_params: int | None = None
 
     @property
     def total_macs(self) -> int:
@@ -65,7 +66,7 @@ class BitSummary:
     @property
     def size_bits(self) -> int:
         """Bits of all parameters at their true widths."""
-        return sum(self.weight_memory_bits.values())
+        return sum(self.memory_bits.values())
 
     @property
     def size_mib(self) -> float:
@@ -80,8 +81,8 @@ class BitSummary:
     @property
     def int8_rest_mib(self) -> float:
         """Size if what is no quantised weight had 8 bits, in MiB."""
-        rest = _BYTE * self.float_params - self.float_params_bits
-        return (self.size_bits + rest) / _MIB_BITS
+        rest = self.total_params - self.quantised_params
+        return (self.quantised_bits + _BYTE * rest) / _MIB_BITS
 
     @property
     def compression_ratio(self) -> float:
@@ -99,9 +100,10 @@ class BitSummary:
         return {
             "macs": {f"{w}x{a}": macs for (w, a), macs in self.macs.items()},
             "params": {str(bits): count for bits, count in self.params.items()},
-            "weight_memory_bits": {str(key): bits for key, bits in self.weight_memory_bits.items()},
-            "float_params": self.float_params,
-            "float_params_bits": self.float_params_bits,
+            "memory_bits": {str(key): bits for key, bits in self.memory_bits.items()},
+            "quantised_params": self.quantised_params,
+            "quantised_bits": self.quantised_bits,
+            "trainable_params": self.trainable_params,
             "size_mib": self.size_mib,
             "float32_mib": self.float32_mib,
             "compression_ratio": self.compression_ratio,
@@ -115,9 +117,10 @@ class BitSummary:
         return cls(
             macs={(w, a): macs for (w, a), macs in pairs.items()},
             params=_integer_keys(data["params"]),
-            weight_memory_bits=_integer_keys(data["weight_memory_bits"]),
-            float_params=data["float_params"],
-            float_params_bits=data["float_params_bits"],
+            memory_bits=_integer_keys(data["memory_bits"]),
+            quantised_params=data["quantised_params"],
+            quantised_bits=data["quantised_bits"],
+            trainable_params=data["trainable_params"],
         )
 
 
@@ -142,53 +145,25 @@ def bit_summary(table: LayerTable, discount_zeros: bool = False) -> BitSummary:
         )
         for w, a in pairs.T
     }
+    stored = stored_parameters(table, discount_zeros)
     params: Counter[int] = Counter()
     memory: Counter[int] = Counter()
-    rest_params = rest_bits = 0
-    for weights, others, stored, width, item_bits, quantised in _parameters(facts, discount_zeros):
-        params[width] += weights
-        memory[width] += stored * width
-        params[item_bits] += others
-        memory[item_bits] += others * item_bits
-        rest_params += others + (0 if quantised else weights)
-        rest_bits += others * item_bits + (0 if quantised else stored * width)
+    for counts, kept, widths in (
+        (stored.weights, stored.kept, stored.weight_bits),
+        (stored.others, stored.others, stored.other_bits),
+    ):
+        for width in np.unique(widths[counts > 0]).tolist():
+            params[width] += exact_sum(counts, widths == width)
+            memory[width] += width * exact_sum(kept, widths == width)
+    narrow = facts.weight_bits < FULL_PRECISION
     return BitSummary(
         macs={pair: n for pair, n in by_pair.items() if n},
-        params={width: params[width] for width in sorted(params) if params[width]},
-        weight_memory_bits={width: memory[width] for width in sorted(memory) if params[width]},
-        float_params=rest_params,
-        float_params_bits=rest_bits,
+        params={width: params[width] for width in sorted(params)},
+        memory_bits={width: memory[width] for width in sorted(memory)},
+        quantised_params=exact_sum(stored.weights, narrow),
+        quantised_bits=exact_sum(stored.kept * stored.weight_bits, narrow),
+        trainable_params=table.trainable_params,
     )
-
-
-def _parameters(facts: Facts, discount_zeros: bool) -> list[tuple[int, int, int, int, int, bool]]:
-    """(weights, others, stored weights, their bits, the others' bits, quantised) a record."""
-    records = facts.table.records
-    weights = facts.weights
-    stored = weights
-    if discount_zeros:
-        known = prunable(facts.table) & (records["nonzero_weights"] >= 0) & (weights > 0)
-        stored = np.where(known, records["nonzero_weights"], weights)
-    # A module's parameters stand on its first record, its weights on any of them.
-    nodes = np.array([owner.node for owner in facts.table.owners], np.int64)[records["owner"]]
-    spent = Counter[int]()
-    for node, count in zip(nodes.tolist(), weights.tolist(), strict=True):
-        spent[node] += count
-    others = []
-    for node, count in zip(nodes.tolist(), records["logical_params"].tolist(), strict=True):
-        taken = min(count, spent[node])
-        spent[node] -= taken
-        others.append(count - taken)
-    quantised = facts.weight_bits < FULL_PRECISION
-    # What holds packed weights in bytes has its biases and scales in floats.
-    item_bits = _BYTE * records["weight_item_bytes"].astype(np.int64)
-    item_bits = np.where(item_bits > _BYTE, item_bits, FULL_PRECISION)
-    return list(
-        zip(
-            weights.tolist(), others, stored.tolist(), records["weight_bits"].tolist(),
-            item_bits.tolist(), quantised.tolist(), strict=True,
-        )
-    )  # fmt: skip
 
 
 def has_new_low_bits(table: LayerTable) -> bool:

@@ -17,7 +17,7 @@ def render_bits(summary: BitSummary) -> str:
     total = summary.total_macs or 1
     macs = [[f"{w} x {a}", f"{n:,}", f"{n / total:.2%}"] for (w, a), n in summary.macs.items()]
     params = [
-        [str(bits), f"{count:,}", f"{summary.weight_memory_bits[bits] / _MIB_BITS:.4f}"]
+        [str(bits), f"{count:,}", f"{summary.memory_bits[bits] / _MIB_BITS:.4f}"]
         for bits, count in summary.params.items()
     ]
     sizes = [
@@ -25,6 +25,7 @@ def render_bits(summary: BitSummary) -> str:
         f"Model size, float parameters at 8 bit: {summary.int8_rest_mib:.2f}MiB",
         f"All-32-bit size: {summary.float32_mib:.2f}MiB, "
         f"compression ratio {summary.compression_ratio:.2f}",
+        *_parameters(summary),
         f"Total MACs: {summary.total_macs:,}, binarised {summary.binary_share:.2%}",
     ]
     return "\n".join(
@@ -34,6 +35,12 @@ def render_bits(summary: BitSummary) -> str:
             *sizes,
         ]
     )
+
+
+def _parameters(summary: BitSummary) -> list[str]:
+    if summary.trainable_params is None:
+        return []
+    return [f"Trainable params: {summary.trainable_params:,}"]
 
 
 def _table(rows: list[list[str]], headers: list[str]) -> str:

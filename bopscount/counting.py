@@ -16,7 +16,7 @@ from bopscount.layer_table import LEAF, LayerTable, Owner, check_rules, name_lay
 from bopscount.module_tree import Node
 from bopscount.nonzero import discounted_costs
 from bopscount.report import Report, Row, Uncounted
-from bopscount.stored_weights import MAC_KINDS
+from bopscount.stored_weights import MAC_KINDS, stored_parameters
 from bopscount.table_text import check_columns
 from bopscount.totals import METRIC_NAMES, Totals, named_costs
 
@@ -82,7 +82,7 @@ def count(
         for index in np.flatnonzero(functional & ~MAC_KINDS[kinds] & (kinds != _UNCOUNTED)):
             left_out[table.ops[index]] += int(records["calls"][index])
     return Report(
-        layers=_rows(table, by_owner, durations),
+        layers=_rows(table, by_owner, durations, discount_zeros),
         totals=table.totals(rules, discount_zeros),
         nodes=table.nodes,
         rules=rules,
@@ -169,9 +169,13 @@ def _shapes(records: Any, side: str) -> list[tuple[int, ...]]:
 
 
 def _rows(
-    table: LayerTable, by_owner: list[tuple[int, ...]], durations: list[float | None] | None
+    table: LayerTable,
+    by_owner: list[tuple[int, ...]],
+    durations: list[float | None] | None,
+    discount_zeros: bool,
 ) -> list[Row]:
     records = table.records
+    param_bits = stored_parameters(table, discount_zeros).memory_bits.tolist()
     kinds, calls = records["kind"].tolist(), records["calls"].tolist()
     members: list[list[int]] = [[] for _ in table.owners]
     for index, owner in enumerate(records["owner"].tolist()):
@@ -192,6 +196,7 @@ def _rows(
                 calls=node.calls if is_leaf else sum(calls[index] for index in own),
                 weight_bits=None if product is None else int(records["weight_bits"][product]),
                 input_bits=None if product is None else int(records["input_bits"][product]),
+                param_bits=sum(param_bits[index] for index in own),
                 weight_bits_source=_source(records, "weight", product),
                 input_bits_source=_source(records, "input", product),
                 duration=durations[owner.node] if durations and is_leaf else None,

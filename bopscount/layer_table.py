@@ -48,6 +48,8 @@ class LayerTable:
         batch_size: Samples in the input; the memory(MB) column is per sample.
         ran_model: Whether the model's arithmetic was run.
         notes: Sentences that belong under every table of this model.
+        trainable_params: Registered parameters that require a gradient; None where
+            nobody looked, as after `trace`.
         assumptions: Sentences on what could not be read and what was taken instead.
     """
 
@@ -62,6 +64,7 @@ class LayerTable:
     batch_size: int = 1
     ran_model: bool = False
     notes: list[str] = field(default_factory=list)
+    trainable_params: int | None = None
     assumptions: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from bopscount.layer_table import LayerTable
 
 SCHEMA_VERSION = 1
-_SOURCES = ("weight_bits_source", "input_bits_source")
-"""Fields that rows did not have from the start."""
+_NEW_IN_ROWS = {"param_bits": 0, "weight_bits_source": None, "input_bits_source": None}
+"""Fields that rows did not have from the start, with what they are in older data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,8 @@ class Row(Totals):
         calls: How often the module (or the op) ran.
         weight_bits: Stored bits of a weight of the row's MAC op, None without one.
         input_bits: Stored bits of an element of its input, likewise.
+        param_bits: Bits that the row's parameters take, each at its true width; a weight
+            stands on the row that reads it.
         weight_bits_source: Where the weight's width comes from: "floating" (its dtype: full
             precision), "user", "adapter", "producer", "dtype" or "measured"; None without one.
         input_bits_source: The same of the input's.
@@ -49,6 +51,7 @@ class Row(Totals):
     calls: int = 0
     weight_bits: int | None = None
     input_bits: int | None = None
+    param_bits: int = 0
     weight_bits_source: str | None = None
     input_bits_source: str | None = None
     duration: float | None = None
@@ -154,6 +157,7 @@ class Report:
             input_shape=called[0].input_shape,
             output_shape=called[-1].output_shape,
             calls=node.calls,
+            param_bits=sum(row.param_bits for row in rows),
             duration=_sum_durations(rows),
             node=key[0],
         )
@@ -371,8 +375,8 @@ def _totals(data: dict[str, Any]) -> Totals:
 
 
 def _row(data: dict[str, Any]) -> Row:
-    values = {item.name: data[item.name] for item in fields(Row) if item.name not in _SOURCES}
-    values.update({name: data.get(name) for name in _SOURCES})
+    known = {**_NEW_IN_ROWS, **data}
+    values = {item.name: known[item.name] for item in fields(Row)}
     for name in ("input_shape", "output_shape"):
         values[name] = tuple(values[name])
     return Row(**values)

@@ -64,6 +64,7 @@ _COLUMNS = {
     _DURATION: _Column(lambda row, _: row.duration or 0.0),
     "MemR+W(B)": _Column(lambda row, _: row.mem_read_write, _plain, True),
     "MACs": _Column(lambda row, _: row.macs, _grouped, True),
+    "ParamMem(B)": _Column(lambda row, _: row.param_bits / 8, "{:,.1f}".format),
     "W bits": _Column(lambda row, _: row.weight_bits, _blank_if_none),
     "A bits": _Column(lambda row, _: row.input_bits, _blank_if_none),
     "W bits source": _Column(lambda row, _: row.weight_bits_source, _blank_if_none),

@@ -48,7 +48,7 @@ class ConventionTable:
         from tabulate import tabulate
 
         lines = [
-            [row.name, row.missing if row.value is None else number_text(row.value), row.unit]
+            [row.name, "-" if row.value is None else number_text(row.value), row.unit]
             for row in self
         ]
         text = tabulate(
@@ -58,6 +58,6 @@ class ConventionTable:
             disable_numparse=True,
             colalign=["left", "right", "left"],
         )
-        return str(text)
+        return "\n".join([str(text), *(row.missing for row in self if row.missing)])
 
     __repr__ = __str__
