@@ -143,6 +143,7 @@ def look_for_zeros(model: nn.Module, table: LayerTable) -> None:
                 "are on the meta device; give a model that holds its weights"
             )
         if weight is None or weight.numel() != size:
+            records["nonzero_weights"][index] = size
             dense.append(path)
             continue
         records["nonzero_weights"][index] = int(weight.detach().count_nonzero())
