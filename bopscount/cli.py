@@ -120,10 +120,8 @@ def _run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     if options.name and not options.file:
         parser.error(f"--model-name {options.name} needs --file")
     report = _report(options)
-    if options.conventions:
-        print(report.conventions())  # noqa: T201
-    elif options.json != "-" and options.csv != "-":
-        print(report, end="")  # noqa: T201
+    if "-" not in (options.json, options.csv):
+        print(f"{report.conventions()}\n" if options.conventions else report, end="")  # noqa: T201
     if options.json:
         _write(options.json, json.dumps(report.to_dict(), indent=1) + "\n")
     if options.csv:

@@ -64,7 +64,7 @@ _COLUMNS = {
     _DURATION: _Column(lambda row, _: row.duration or 0.0),
     "MemR+W(B)": _Column(lambda row, _: row.mem_read_write, _plain, True),
     "MACs": _Column(lambda row, _: row.macs, _grouped, True),
-    "ParamMem(B)": _Column(lambda row, _: row.param_bits / 8, "{:,.1f}".format),
+    "ParamMem(B)": _Column(lambda row, _: row.param_bits / 8, "{:,.1f}".format, True),
     "W bits": _Column(lambda row, _: row.weight_bits, _blank_if_none),
     "A bits": _Column(lambda row, _: row.input_bits, _blank_if_none),
     "W bits source": _Column(lambda row, _: row.weight_bits_source, _blank_if_none),
@@ -112,10 +112,12 @@ def _shares(rows: list[Row]) -> list[float]:
 
 def _cells(header: str, report: Report, rows: list[Row]) -> list[str]:
     """A column as text, the total row's cell last."""
-    column, total = _COLUMNS[header], Row(**named_costs(report.totals.costs()))
+    column = _COLUMNS[header]
     if header == _DURATION:
         return [f"{share:.2%}" for share in [*_shares(rows), 1.0 if rows else 0.0]]
     cells = [column.text(column.raw(row, report)) for row in rows]
+    memory = sum(row.param_bits for row in rows)
+    total = Row(**named_costs(report.totals.costs()), param_bits=memory)
     return [*cells, column.text(column.raw(total, report)) if column.total else ""]
 
 

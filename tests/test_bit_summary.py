@@ -196,7 +196,7 @@ def test_columns_can_be_chosen_in_any_order():
     lines = str(report).splitlines()
     assert header(report).split() == ["Bops", "module", "name", "MACs", "ParamMem(B)"]
     assert lines[4].split() == ["3", "36,864.0", "layer", "3", "36,864.0", "72.0"]
-    assert lines[8].split() == ["total", "561,664.0", "58,920.0"]
+    assert lines[8].split() == ["total", "561,664.0", "58,920.0", "1,328.0"]
     assert list(report.to_pandas()) == list(names)
 
 

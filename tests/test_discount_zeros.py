@@ -178,7 +178,7 @@ def test_weights_on_meta_have_no_values_to_look_at():
     for call in (
         lambda: bopscount.scan(model, (3, 6, 6), discount_zeros=True),
         lambda: bopscount.trace(model, (3, 6, 6), discount_zeros=True),
-        lambda: bopscount.stat(lambda: Net(), (3, 6, 6), discount_zeros=True),
+        lambda: bopscount.stat(model, (3, 6, 6), discount_zeros=True),
     ):
         with pytest.raises(InputError, match=r"discount_zeros .* conv are on the meta device"):
             call()
