@@ -14,6 +14,14 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from bopscount._core import COST_DTYPE, LAYER_DTYPE, new_layers
+from bopscount.bit_summary import BitSummary
+from bopscount.conventions import (
+    CONVENTIONS,
+    Convention,
+    ConventionTable,
+    ConventionValue,
+    convention_value,
+)
 from bopscount.counting import count
 from bopscount.errors import BopscountError, InputError, TraceError
 from bopscount.layer_table import LayerTable
@@ -26,9 +34,14 @@ if TYPE_CHECKING:
 
 __version__ = version("bopscount")
 __all__ = [
+    "CONVENTIONS",
     "COST_DTYPE",
     "LAYER_DTYPE",
+    "BitSummary",
     "BopscountError",
+    "Convention",
+    "ConventionTable",
+    "ConventionValue",
     "InputError",
     "LayerTable",
     "Report",
@@ -36,6 +49,7 @@ __all__ = [
     "Totals",
     "TraceError",
     "Uncounted",
+    "convention_value",
     "count",
     "new_layers",
     "register_layer",

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
+from bopscount.conventions import check_convention
 from bopscount.counting import check_granularity, count, uncounted_ops
 from bopscount.errors import TraceError
 from bopscount.layer_table import LayerTable, check_rules
+from bopscount.nonzero import look_for_zeros
 from bopscount.report import Report
+from bopscount.table_text import check_columns
 from bopscount.timing import time_leaves
 from bopscount.totals import Totals
 from bopscount.tracing import check_run, record
@@ -31,6 +35,7 @@ def trace(
     training: bool = False,
     run: str = "auto",
     strict: bool = False,
+    discount_zeros: bool = False,
 ) -> LayerTable:
     """Records what one forward pass executes; count it as often as you like.
 
@@ -47,6 +52,8 @@ def trace(
         run: "auto" runs the model's arithmetic only where its values decide what it does
             next; "never" raises then.
         strict: Raise where an op has no rule, instead of reporting a lower bound.
+        discount_zeros: Look which weights are zero, for `count(..., discount_zeros=True)`
+            and the convention "sparse_product"; the weights must have values.
 
     Raises:
         InputError: For an argument that cannot be used.
@@ -55,7 +62,10 @@ def trace(
     check_run(run)
     module = module_of(model)
     call = forward_call(module, input_size, inputs, batch_size, dtype)
-    return _table(record(module, call, run=run, training=training), call, strict)
+    table = _table(record(module, call, run=run, training=training), call, strict)
+    if discount_zeros:
+        look_for_zeros(module, table)
+    return table
 
 
 def scan(
@@ -69,6 +79,7 @@ def scan(
     training: bool = False,
     run: str = "auto",
     strict: bool = False,
+    discount_zeros: bool = False,
 ) -> Totals:
     """The totals and nothing else: the call for a search loop.
 
@@ -81,6 +92,10 @@ def scan(
     module = module_of(model)
     call = forward_call(module, input_size, inputs, batch_size, dtype)
     driver = record(module, call, run=run, training=training)
+    if discount_zeros:
+        table = _table(driver, call, strict)
+        look_for_zeros(module, table)
+        return table.totals(rules, discount_zeros=True)
     if not strict:
         try:
             return Totals(*driver.tracer.totals(rules))
@@ -102,6 +117,9 @@ def stat(
     training: bool = False,
     run: str = "auto",
     strict: bool = False,
+    columns: str | Sequence[str] = "default",
+    convention: str | None = None,
+    discount_zeros: bool = False,
 ) -> Report:
     """Prints the layer table of a model and returns it.
 
@@ -119,6 +137,10 @@ def stat(
         training: Keep the `training` flags while recording; timing is in eval mode.
         run: "auto" or "never"; see `trace`. Timing runs the model in any case.
         strict: Raise where an op has no rule; see `trace`.
+        columns: What the table shows; see `count`. "bits" is short for the bit widths
+            and their sources, ("default", "bits") puts them beside the usual columns.
+        convention: Name of a published convention whose total is printed too.
+        discount_zeros: Zero weights cost no MACs and no memory.
 
     Raises:
         InputError: For an argument that cannot be used.
@@ -127,6 +149,7 @@ def stat(
     report = build_report(
         model, input_size, query_granularity, inputs=inputs, batch_size=batch_size, dtype=dtype,
         rules=rules, timing=timing, training=training, run=run, strict=strict,
+        columns=columns, convention=convention, discount_zeros=discount_zeros,
     )  # fmt: skip
     print(report)  # noqa: T201 - the table is what stat is for
     return report
@@ -145,18 +168,34 @@ def build_report(
     training: bool = False,
     run: str = "auto",
     strict: bool = False,
+    columns: str | Sequence[str] = "default",
+    convention: str | None = None,
+    discount_zeros: bool = False,
 ) -> Report:
     """What `stat` prints, unprinted; same arguments."""
     check_rules(rules)
     check_granularity(query_granularity)
     check_run(run)
+    check_columns(columns)
+    if convention is not None:
+        check_convention(convention)
     module = module_of(model)
     call = forward_call(module, input_size, inputs, batch_size, dtype)
     table = _table(record(module, call, run=run, training=training), call, strict)
+    table.trainable_params = sum(
+        parameter.numel()
+        for parameter in module.parameters()
+        if parameter.requires_grad and not is_lazy(parameter)
+    )
+    if discount_zeros:
+        look_for_zeros(module, table)
     durations = None
     if timing and not (on_meta(module) or call.is_on_meta):
         durations = time_leaves(module, table.nodes, call.with_values())
-    return count(table, rules=rules, query_granularity=query_granularity, durations=durations)
+    return count(
+        table, rules=rules, query_granularity=query_granularity, durations=durations,
+        columns=columns, convention=convention, discount_zeros=discount_zeros,
+    )  # fmt: skip
 
 
 _RAN_MODEL = "What this model does depends on values, so it was run once to be recorded."

@@ -68,6 +68,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--rules", choices=RULES, default="torchstat", help="what counts (default: torchstat)")
     add("--granularity", type=int, default=1, metavar="G", help="height of the modules that "
         "get a row (default: 1, the leaves)")  # fmt: skip
+    add("--columns", metavar="NAMES", help="columns of the table, as in 'default,bits' or "
+        "'module name,Bops,W bits,A bits'")  # fmt: skip
+    add("--convention", metavar="NAME", help="print the total in a published convention too, "
+        "such as reactnet")  # fmt: skip
+    add("--conventions", action="store_true", help="print the network under every published "
+        "convention, instead of the table")  # fmt: skip
+    add("--discount-zeros", action="store_true", help="zero weights cost no MACs and no memory")
     add("--no-timing", action="store_true", help="no duration[%%] column, and no timed runs")
     add("--json", nargs="?", const="-", metavar="FILE", help="write the report as JSON to FILE, "
         "or print it instead of the table")  # fmt: skip
@@ -113,8 +120,8 @@ def _run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     if options.name and not options.file:
         parser.error(f"--model-name {options.name} needs --file")
     report = _report(options)
-    if options.json != "-" and options.csv != "-":
-        print(report, end="")  # noqa: T201
+    if "-" not in (options.json, options.csv):
+        print(f"{report.conventions()}\n" if options.conventions else report, end="")  # noqa: T201
     if options.json:
         _write(options.json, json.dumps(report.to_dict(), indent=1) + "\n")
     if options.csv:
@@ -143,7 +150,10 @@ def _report(options: argparse.Namespace) -> Report:
         batch_size=options.batch_size,
         dtype=dtype,
         rules=options.rules,
-        timing=not options.no_timing,
+        timing=not (options.no_timing or options.conventions),
+        columns=[name.strip() for name in (options.columns or "default").split(",")],
+        convention=options.convention,
+        discount_zeros=options.discount_zeros,
     )
 
 

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bopscount import _core
+from bopscount.conventions import check_convention
 from bopscount.errors import InputError
 from bopscount.layer_table import LEAF, LayerTable, Owner, check_rules, name_layer
 from bopscount.module_tree import Node
+from bopscount.nonzero import discounted_costs
 from bopscount.report import Report, Row, Uncounted
-from bopscount.totals import Totals, named_costs
+from bopscount.stored_weights import MAC_KINDS, stored_parameters
+from bopscount.table_text import check_columns
+from bopscount.totals import METRIC_NAMES, Totals, named_costs
 
 _KIND_NAMES = [row["name"] for row in _core.OP_TABLE]
-_MAC_KINDS = np.array([bool(row["macs"]) for row in _core.OP_TABLE])
 _UNCOUNTED = _core.KINDS["uncounted"]
 _FUNCTIONAL = _core.LAYER_FLAGS["functional"]
+_SOURCES = {number: name for name, number in _core.BIT_SOURCES.items()}
 _NO_COST = [_core.KINDS[name] for name in ("uncalled", "parameters", "uncounted")]
 
 
@@ -35,6 +41,9 @@ def count(
     rules: str = "torchstat",
     query_granularity: int = 1,
     durations: list[float | None] | None = None,
+    columns: str | Sequence[str] = "default",
+    convention: str | None = None,
+    discount_zeros: bool = False,
 ) -> Report:
     """Counts recorded layers.
 
@@ -44,28 +53,37 @@ def count(
         rules: "torchstat", the predecessor's table, or "full", everything.
         query_granularity: Height of the modules that get a row; 1 shows the leaves.
         durations: Seconds per node, from a timed run.
+        columns: What the printed table shows: its headers in any order, "W bits",
+            "A bits", "W bits source" and "A bits source" among them; "default" stands
+            for the usual columns, "bits" for those four.
+        convention: Name of a published convention, whose total then stands under the
+            table; see `bopscount.CONVENTIONS`.
+        discount_zeros: Zero weights of convolutions and linear layers cost no MACs and
+            no memory; for a table that was traced with discount_zeros=True.
 
     Raises:
         InputError: For an argument that cannot be used.
         OverflowError: If a cost of one layer is over 2**63 - 1.
     """
-    table = layers if isinstance(layers, LayerTable) else _bare_table(layers)
+    table = as_table(layers)
     check_rules(rules)
     check_granularity(query_granularity)
+    shown = check_columns(columns)
+    if convention is not None:
+        check_convention(convention)
     records = table.records
-    owners, kinds = records["owner"], records["kind"].astype(np.int32)
-    by_owner = name_layer(
-        _core.count_groups, table, records, np.ascontiguousarray(owners), len(table.owners), rules
-    )
-    by_kind = name_layer(_core.count_groups, table, records, kinds, len(_KIND_NAMES), rules)
+    owners, kinds = np.ascontiguousarray(records["owner"]), records["kind"].astype(np.int32)
+    group_sums = _sums_without_zeros if discount_zeros else _sums
+    by_owner = group_sums(table, owners, len(table.owners), rules)
+    by_kind = group_sums(table, kinds, len(_KIND_NAMES), rules)
     functional = (records["flags"] & _FUNCTIONAL) != 0
     left_out: Counter[str] = Counter()
     if rules == "torchstat":
-        for index in np.flatnonzero(functional & ~_MAC_KINDS[kinds] & (kinds != _UNCOUNTED)):
+        for index in np.flatnonzero(functional & ~MAC_KINDS[kinds] & (kinds != _UNCOUNTED)):
             left_out[table.ops[index]] += int(records["calls"][index])
     return Report(
-        layers=_rows(table, by_owner, durations),
-        totals=table.totals(rules),
+        layers=_rows(table, by_owner, durations, discount_zeros),
+        totals=table.totals(rules, discount_zeros),
         nodes=table.nodes,
         rules=rules,
         query_granularity=query_granularity,
@@ -79,10 +97,40 @@ def count(
         left_out=dict(left_out),
         ran_model=table.ran_model,
         notes=list(table.notes),
+        assumptions=list(table.assumptions),
+        columns=shown,
+        shown_convention=convention,
+        discount_zeros=discount_zeros,
+        table=table,
     )
 
 
-def _bare_table(records: Any) -> LayerTable:
+def _sums(
+    table: LayerTable, groups: npt.NDArray[np.int32], n_groups: int, rules: str
+) -> list[tuple[int, ...]]:
+    """Costs by group, summed by the core."""
+    sums: list[tuple[int, ...]] = name_layer(
+        _core.count_groups, table, table.records, groups, n_groups, rules
+    )
+    return sums
+
+
+def _sums_without_zeros(
+    table: LayerTable, groups: npt.NDArray[np.int32], n_groups: int, rules: str
+) -> list[tuple[int, ...]]:
+    """The same without zero weights, which the core does not know of."""
+    sums = [[0] * len(METRIC_NAMES) for _ in range(n_groups)]
+    for group, costs in zip(groups.tolist(), discounted_costs(table, rules), strict=True):
+        sums[group] = [total + cost for total, cost in zip(sums[group], costs, strict=True)]
+    return [tuple(costs) for costs in sums]
+
+
+def as_table(layers: LayerTable | Any) -> LayerTable:
+    """A LayerTable, also of a bare record array, or InputError."""
+    return layers if isinstance(layers, LayerTable) else bare_table(layers)
+
+
+def bare_table(records: Any) -> LayerTable:
     """A table around a bare array: every owner is a leaf "layer <owner>"."""
     if not isinstance(records, np.ndarray) or records.dtype != _core.LAYER_DTYPE:
         raise InputError(
@@ -121,9 +169,13 @@ def _shapes(records: Any, side: str) -> list[tuple[int, ...]]:
 
 
 def _rows(
-    table: LayerTable, by_owner: list[tuple[int, ...]], durations: list[float | None] | None
+    table: LayerTable,
+    by_owner: list[tuple[int, ...]],
+    durations: list[float | None] | None,
+    discount_zeros: bool,
 ) -> list[Row]:
     records = table.records
+    param_bits = stored_parameters(table, discount_zeros).memory_bits.tolist()
     kinds, calls = records["kind"].tolist(), records["calls"].tolist()
     members: list[list[int]] = [[] for _ in table.owners]
     for index, owner in enumerate(records["owner"].tolist()):
@@ -131,7 +183,7 @@ def _rows(
     rows = []
     for number, (owner, own) in enumerate(zip(table.owners, members, strict=True)):
         names = {_KIND_NAMES[kinds[index]] for index in own}
-        product = next((index for index in own if _MAC_KINDS[kinds[index]]), None)
+        product = next((index for index in own if MAC_KINDS[kinds[index]]), None)
         node = table.nodes[owner.node]
         is_leaf = owner.role == LEAF
         rows.append(
@@ -144,11 +196,18 @@ def _rows(
                 calls=node.calls if is_leaf else sum(calls[index] for index in own),
                 weight_bits=None if product is None else int(records["weight_bits"][product]),
                 input_bits=None if product is None else int(records["input_bits"][product]),
+                param_bits=sum(param_bits[index] for index in own),
+                weight_bits_source=_source(records, "weight", product),
+                input_bits_source=_source(records, "input", product),
                 duration=durations[owner.node] if durations and is_leaf else None,
                 node=owner.node,
             )
         )
     return rows
+
+
+def _source(records: Any, operand: str, index: int | None) -> str | None:
+    return None if index is None else _SOURCES[int(records[f"{operand}_bits_source"][index])]
 
 
 def uncounted_ops(table: LayerTable) -> list[Uncounted]:

@@ -48,6 +48,9 @@ class LayerTable:
         batch_size: Samples in the input; the memory(MB) column is per sample.
         ran_model: Whether the model's arithmetic was run.
         notes: Sentences that belong under every table of this model.
+        trainable_params: Registered parameters that require a gradient; None where
+            nobody looked, as after `trace`.
+        assumptions: Sentences on what could not be read and what was taken instead.
     """
 
     records: npt.NDArray[Any]
@@ -61,12 +64,25 @@ class LayerTable:
     batch_size: int = 1
     ran_model: bool = False
     notes: list[str] = field(default_factory=list)
+    trainable_params: int | None = None
+    assumptions: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.records)
 
-    def totals(self, rules: str = "torchstat") -> Totals:
-        """Exact sums over all layers."""
+    def totals(self, rules: str = "torchstat", discount_zeros: bool = False) -> Totals:
+        """Exact sums over all layers, on demand without what zero weights cost.
+
+        Raises:
+            InputError: If zeros are to be discounted and the table does not know them.
+        """
+        if discount_zeros:
+            from bopscount.nonzero import check_zeros_known, discounted_costs
+
+            check_zeros_known(self)
+            check_rules(rules)
+            columns = zip(*discounted_costs(self, rules), strict=True)
+            return Totals(*map(sum, columns))
         return Totals(*name_layer(_core.count_totals, self, self.records, check_rules(rules)))
 
     def owner_path(self, owner: int) -> str:

@@ -13,7 +13,13 @@ from bopscount.totals import METRIC_NAMES, Totals, sum_costs
 if TYPE_CHECKING:
     import pandas
 
+    from bopscount.bit_summary import BitSummary
+    from bopscount.conventions import ConventionTable
+    from bopscount.layer_table import LayerTable
+
 SCHEMA_VERSION = 1
+_NEW_IN_ROWS = {"param_bits": 0, "weight_bits_source": None, "input_bits_source": None}
+"""Fields that rows did not have from the start, with what they are in older data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,11 @@ class Row(Totals):
         calls: How often the module (or the op) ran.
         weight_bits: Stored bits of a weight of the row's MAC op, None without one.
         input_bits: Stored bits of an element of its input, likewise.
+        param_bits: Bits that the row's parameters take, each at its true width; a weight
+            stands on the row that reads it.
+        weight_bits_source: Where the weight's width comes from: "floating" (its dtype: full
+            precision), "user", "adapter", "producer", "dtype" or "measured"; None without one.
+        input_bits_source: The same of the input's.
         duration: Seconds of a forward pass, None where not timed.
         node: Index of the row's module in `Report.nodes`.
     """
@@ -40,6 +51,9 @@ class Row(Totals):
     calls: int = 0
     weight_bits: int | None = None
     input_bits: int | None = None
+    param_bits: int = 0
+    weight_bits_source: str | None = None
+    input_bits_source: str | None = None
     duration: float | None = None
     node: int = 0
 
@@ -75,6 +89,11 @@ class Report:
         left_out: Ops that the chosen rules count as nothing, with their calls.
         ran_model: Whether the model's arithmetic was run.
         notes: Further sentences for the footer.
+        assumptions: What could not be read and what was taken instead, as sentences.
+        columns: What the table shows: headers, or "default" and "bits" for several at once.
+        shown_convention: The convention whose total stands under the table.
+        discount_zeros: Whether zero weights cost nothing.
+        table: What was counted; None for a report that was read from data.
     """
 
     layers: list[Row]
@@ -88,6 +107,14 @@ class Report:
     left_out: dict[str, int] = field(default_factory=dict)
     ran_model: bool = False
     notes: list[str] = field(default_factory=list)
+    assumptions: list[str] = field(default_factory=list)
+    columns: tuple[str, ...] = ("default",)
+    shown_convention: str | None = None
+    discount_zeros: bool = False
+    table: LayerTable | None = field(default=None, repr=False, compare=False)
+    _bits: BitSummary | None = field(default=None, repr=False, compare=False)
+    _conventions: ConventionTable | None = field(default=None, repr=False, compare=False)
+    _shows_bits: bool | None = field(default=None, repr=False, compare=False)
 
     @property
     def status(self) -> str:
@@ -130,6 +157,7 @@ class Report:
             input_shape=called[0].input_shape,
             output_shape=called[-1].output_shape,
             calls=node.calls,
+            param_bits=sum(row.param_bits for row in rows),
             duration=_sum_durations(rows),
             node=key[0],
         )
@@ -153,13 +181,74 @@ class Report:
             )
         )
 
+    @property
+    def bit_summary(self) -> BitSummary:
+        """MACs, parameters and memory by bit width; `str()` of it is a table.
+
+        Raises:
+            InputError: For a report read from data that has none.
+        """
+        if self._bits is None:
+            from bopscount.bit_summary import bit_summary
+
+            self._bits = bit_summary(self._counted_table("bit_summary"), self.discount_zeros)
+        return self._bits
+
+    @property
+    def shows_bits(self) -> bool:
+        """Whether the bit summary stands under the table: a low-bit layer of a new class."""
+        if self._shows_bits is None:
+            from bopscount.bit_summary import has_new_low_bits
+
+            self._shows_bits = self.table is not None and has_new_low_bits(self.table)
+        return self._shows_bits
+
+    def conventions(self) -> ConventionTable:
+        """The network under every published convention, side by side; print it, or iterate.
+
+        Example: `report.conventions()["reactnet"].parts["BOPs"]`.
+
+        Raises:
+            InputError: For a report read from data that has none.
+        """
+        if self._conventions is None:
+            from bopscount.conventions import all_conventions
+
+            self._conventions = all_conventions(self._counted_table("conventions()"))
+        return self._conventions
+
+    def convention(self, name: str) -> int | float | dict[str, int]:
+        """The network's number in one convention; see docs/conventions.md.
+
+        Args:
+            name: One of `bopscount.CONVENTIONS`, such as "reactnet".
+
+        Returns:
+            An int where the rule is one of integers, else a float; a dict of ints for the
+            conventions that never merge their numbers.
+
+        Raises:
+            InputError: For a name that is none, or a network that has no such number.
+
+        Example: of ReActNet-A, `convention("reactnet")` is 87,126,016.0.
+        """
+        return self.conventions().value(name)
+
+    def _counted_table(self, what: str) -> LayerTable:
+        if self.table is None:
+            raise InputError(
+                f"{what} needs the layers that were counted, and this report was read from "
+                "data without it; count the model again"
+            )
+        return self.table
+
     def __str__(self) -> str:
         from bopscount.table_text import render
 
         return render(self)
 
     def to_pandas(self) -> pandas.DataFrame:
-        """The rows as a DataFrame: the table's headers, raw numbers, no total row.
+        """The rows as a DataFrame: the table's columns, raw numbers, no total row.
 
         Raises:
             InputError: Where pandas is not installed.
@@ -189,6 +278,20 @@ class Report:
             "uncounted": [asdict(op) for op in self.uncounted],
             "left_out": dict(self.left_out),
             "notes": list(self.notes),
+            "assumptions": list(self.assumptions),
+            "columns": list(self.columns),
+            "shown_convention": self.shown_convention,
+            "discount_zeros": self.discount_zeros,
+            **self._bits_to_dict(),
+        }
+
+    def _bits_to_dict(self) -> dict[str, Any]:
+        if self.table is None and (self._bits is None or self._conventions is None):
+            return {}
+        return {
+            "shows_bits": self.shows_bits,
+            "bit_summary": self.bit_summary.to_dict(),
+            "conventions": [value.to_dict() for value in self.conventions()],
         }
 
     @classmethod
@@ -217,11 +320,31 @@ class Report:
                 left_out=dict(data["left_out"]),
                 ran_model=data["ran_model"],
                 notes=list(data["notes"]),
+                assumptions=list(data.get("assumptions", ())),
+                columns=tuple(data.get("columns", ("default",))),
+                shown_convention=data.get("shown_convention"),
+                discount_zeros=data.get("discount_zeros", False),
+                **_bits_from_dict(data),
             )
         except KeyError as error:
             raise InputError(f"data is no report: {error} is missing") from error
         except (TypeError, ValueError, AttributeError) as error:
             raise InputError(f"data is no report: {error}") from error
+
+
+def _bits_from_dict(data: dict[str, Any]) -> dict[str, Any]:
+    """Fields of a Report; none where an older version wrote the data."""
+    if "bit_summary" not in data:
+        return {}
+    from bopscount.bit_summary import BitSummary
+    from bopscount.conventions import ConventionTable, ConventionValue
+
+    values = [ConventionValue.from_dict(value) for value in data["conventions"]]
+    return {
+        "_shows_bits": data["shows_bits"],
+        "_bits": BitSummary.from_dict(data["bit_summary"]),
+        "_conventions": ConventionTable(values),
+    }
 
 
 def _grouped(
@@ -252,7 +375,8 @@ def _totals(data: dict[str, Any]) -> Totals:
 
 
 def _row(data: dict[str, Any]) -> Row:
-    values = {item.name: data[item.name] for item in fields(Row)}
+    known = {**_NEW_IN_ROWS, **data}
+    values = {item.name: known[item.name] for item in fields(Row)}
     for name in ("input_shape", "output_shape"):
         values[name] = tuple(values[name])
     return Row(**values)

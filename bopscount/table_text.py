@@ -2,48 +2,105 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from tabulate import tabulate
 
+from bopscount.errors import InputError
 from bopscount.report import Report, Row
-from bopscount.totals import Totals
+from bopscount.totals import Totals, named_costs
 
 _MIB = 1024**2
-_NUMBERS = {
-    "params": lambda row: row.params,
-    "memory(MB)": None,
-    "MAdd": lambda row: row.madd,
-    "Flops": lambda row: row.flops,
-    "Bops": lambda row: row.bops,
-    "MemRead(B)": lambda row: row.mem_read,
-    "MemWrite(B)": lambda row: row.mem_write,
-    "duration[%]": None,
-    "MemR+W(B)": lambda row: row.mem_read_write,
-}
 _MAX_NAMED_OPS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """One column: its raw value, how it is printed, and what the total row says."""
+
+    raw: Callable[[Row, Report], Any]
+    text: Callable[[Any], str] = str
+    total: bool = False
+
+
+def _megabytes(item: Totals, report: Report) -> float:
+    return item.memory_bytes / report.batch_size / _MIB
+
+
+def _words(shape: tuple[int, ...]) -> str:
+    return " ".join(map(str, shape))
+
+
+def _shape(words: str) -> str:
+    return " ".join(f"{size:>3s}" for size in words.split())
+
+
+def _plain(value: int) -> str:
+    return f"{value}.0"
+
+
+def _grouped(value: int) -> str:
+    return f"{value:,}.0"
+
+
+def _blank_if_none(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+_DURATION = "duration[%]"
+_COLUMNS = {
+    "module name": _Column(lambda row, _: row.module_path),
+    "input shape": _Column(lambda row, _: _words(row.input_shape), _shape),
+    "output shape": _Column(lambda row, _: _words(row.output_shape), _shape),
+    "params": _Column(lambda row, _: row.params, _plain, True),
+    "memory(MB)": _Column(_megabytes, "{:.2f}".format, True),
+    "MAdd": _Column(lambda row, _: row.madd, _grouped, True),
+    "Flops": _Column(lambda row, _: row.flops, _grouped, True),
+    "Bops": _Column(lambda row, _: row.bops, _grouped, True),
+    "MemRead(B)": _Column(lambda row, _: row.mem_read, _plain, True),
+    "MemWrite(B)": _Column(lambda row, _: row.mem_write, _plain, True),
+    _DURATION: _Column(lambda row, _: row.duration or 0.0),
+    "MemR+W(B)": _Column(lambda row, _: row.mem_read_write, _plain, True),
+    "MACs": _Column(lambda row, _: row.macs, _grouped, True),
+    "ParamMem(B)": _Column(lambda row, _: row.param_bits / 8, "{:,.1f}".format, True),
+    "W bits": _Column(lambda row, _: row.weight_bits, _blank_if_none),
+    "A bits": _Column(lambda row, _: row.input_bits, _blank_if_none),
+    "W bits source": _Column(lambda row, _: row.weight_bits_source, _blank_if_none),
+    "A bits source": _Column(lambda row, _: row.input_bits_source, _blank_if_none),
+}
+_BITS = ("W bits", "A bits", "W bits source", "A bits source")
+_DEFAULT = tuple(_COLUMNS)[: tuple(_COLUMNS).index("MemR+W(B)") + 1]
+_SETS = {"default": _DEFAULT, "bits": _BITS}
+
+
+def check_columns(columns: Any) -> tuple[str, ...]:
+    """The names as a tuple, or InputError with the known ones."""
+    names = (columns,) if isinstance(columns, str) else tuple(columns)
+    for name in names:
+        if name not in _COLUMNS and name not in _SETS:
+            raise InputError(f"columns must be of {', '.join([*_SETS, *_COLUMNS])}, got {name!r}")
+    if not names:
+        raise InputError("columns must name at least one column, got none")
+    return names
+
+
+def _shown(report: Report) -> list[str]:
+    """The headers of the table; no duration where there is none."""
+    names = [header for name in report.columns for header in _SETS.get(name, (name,))]
+    return [name for name in dict.fromkeys(names) if report.timed or name != _DURATION]
 
 
 def columns(report: Report) -> dict[str, list[Any]]:
     """The table's columns under its headers, with raw numbers."""
     rows = report.rows
-    table: dict[str, list[Any]] = {
-        "module name": [row.module_path for row in rows],
-        "input shape": [" ".join(map(str, row.input_shape)) for row in rows],
-        "output shape": [" ".join(map(str, row.output_shape)) for row in rows],
+    table = {
+        header: [_COLUMNS[header].raw(row, report) for row in rows] for header in _shown(report)
     }
-    for header, value in _NUMBERS.items():
-        if value is not None:
-            table[header] = [value(row) for row in rows]
-        elif header == "memory(MB)":
-            table[header] = [_megabytes(row, report) for row in rows]
-        elif report.timed:
-            table[header] = [100 * share for share in _shares(rows)]
+    if _DURATION in table:
+        table[_DURATION] = [100 * share for share in _shares(rows)]
     return table
-
-
-def _megabytes(item: Totals, report: Report) -> float:
-    return item.memory_bytes / report.batch_size / _MIB
 
 
 def _shares(rows: list[Row]) -> list[float]:
@@ -53,45 +110,31 @@ def _shares(rows: list[Row]) -> list[float]:
     return [duration / total if total else 0.0 for duration in durations]
 
 
-def _cells(item: Totals, report: Report, share: float) -> list[str]:
-    cells = [
-        f"{item.params}.0",
-        f"{_megabytes(item, report):.2f}",
-        f"{item.madd:,}.0",
-        f"{item.flops:,}.0",
-        f"{item.bops:,}.0",
-        f"{item.mem_read}.0",
-        f"{item.mem_write}.0",
-        f"{item.mem_read_write}.0",
-    ]
-    if report.timed:
-        cells.insert(-1, f"{share:.2%}")
-    return cells
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return " ".join(f"{size:>3d}" for size in shape)
+def _cells(header: str, report: Report, rows: list[Row]) -> list[str]:
+    """A column as text, the total row's cell last."""
+    column = _COLUMNS[header]
+    if header == _DURATION:
+        return [f"{share:.2%}" for share in [*_shares(rows), 1.0 if rows else 0.0]]
+    cells = [column.text(column.raw(row, report)) for row in rows]
+    memory = sum(row.param_bits for row in rows)
+    total = Row(**named_costs(report.totals.costs()), param_bits=memory)
+    return [*cells, column.text(column.raw(total, report)) if column.total else ""]
 
 
 def render(report: Report) -> str:
     """The layer table, a total row, rules, the six summary lines, and footnotes."""
     rows = report.rows
-    lines = [
-        [str(index), row.module_path, _shape(row.input_shape), _shape(row.output_shape),
-         *_cells(row, report, share)]
-        for index, (row, share) in enumerate(zip(rows, _shares(rows), strict=True))
-    ]  # fmt: skip
-    lines.append(["total", "", "", "", *_cells(report.totals, report, 1.0 if rows else 0.0)])
-    headers = ["", "module name", "input shape", "output shape"]
-    headers += [name for name in _NUMBERS if report.timed or name != "duration[%]"]
+    shown = _shown(report)
+    numbers = [*map(str, range(len(rows))), "total"]
+    cells = [numbers, *(_cells(header, report, rows) for header in shown)]
     table = tabulate(
-        lines,
-        headers,
+        list(zip(*cells, strict=True)),
+        ["", *shown],
         tablefmt="plain",
         stralign="right",
         disable_numparse=True,
         preserve_whitespace=True,
-        colalign=["left", *["right"] * (len(headers) - 1)],
+        colalign=["left", *["right"] * len(shown)],
     )
     width = max(map(len, table.splitlines()))
     totals = report.totals
@@ -105,6 +148,10 @@ def render(report: Report) -> str:
         f"Total Bops: {scaled(totals.bops)}Bops",
         f"Total MemR+W: {scaled(totals.mem_read_write, 1024)}B",
     ]
+    if report.shown_convention is not None:
+        summary.append(f"Total {report.conventions()[report.shown_convention]}")
+    if report.shows_bits:
+        summary += ["-" * width, str(report.bit_summary)]
     return "\n".join([table, *summary, *footnotes(report)]) + "\n"
 
 
@@ -130,7 +177,13 @@ def footnotes(report: Report) -> list[str]:
             where = f"{item.op} in {item.module_path or 'the model'}"
             ops[where] = ops.get(where, 0) + item.calls
         notes.append(f"No rule, so the numbers are a lower bound: {_named(ops)}.")
-    return [*notes, *report.notes]
+    if report.discount_zeros:
+        notes.append(
+            "MACs and memory of zero weights are left out (discount_zeros); "
+            "a convention keeps its own rule."
+        )
+    notes += report.notes
+    return [*notes, *(f"Assumed: {sentence}" for sentence in report.assumptions)]
 
 
 def _named(ops: dict[str, int]) -> str:

@@ -205,6 +205,41 @@ def test_json_and_csv_files_can_be_written_at_once(net, folder, capsys):
     check_csv(paths[1].read_text())
 
 
+def test_columns_are_chosen_by_their_headers(net, capsys):
+    text = output_of([*net, "--columns", "module name, W bits,A bits"], capsys)
+    lines = text.splitlines()
+    assert lines[0].split() == ["module", "name", "W", "bits", "A", "bits"]
+    assert lines[1].split() == ["0", "body.0", "32", "32"]
+    wide = output_of([*net, "--columns", "default,bits", "--csv"], capsys)
+    assert wide.splitlines()[0].endswith("MemR+W(B),W bits,A bits,W bits source,A bits source")
+
+
+def test_a_convention_s_total_stands_under_the_table(net, capsys):
+    text = output_of([*net, "--convention", "reactnet"], capsys)
+    assert f"Total {MACS:,} OPs (convention: reactnet)" in text.splitlines()
+
+
+def test_all_conventions_stand_side_by_side(net, capsys):
+    lines = output_of([*net, "--conventions"], capsys).splitlines()
+    assert lines[0].split() == ["convention", "value", "unit"]
+    assert lines[1].split() == ["reactnet", f"{MACS:,}", "OPs"]
+    assert json.loads(output_of([*net, "--conventions", "--json"], capsys))["conventions"]
+
+
+def test_zero_weights_can_be_discounted(net, capsys):
+    report = report_of([*net, "--discount-zeros"], capsys)
+    assert report.discount_zeros
+    assert report.totals.macs == MACS  # of random weights none is zero
+
+
+@pytest.mark.parametrize("flag", ["--columns", "--convention"])
+def test_an_unknown_column_or_convention_is_an_error(net, flag, capsys):
+    assert main([*net, flag, "nonsense"]) == 2
+    error = capsys.readouterr().err
+    assert "'nonsense'" in error
+    assert error.count("\n") == 1
+
+
 def test_list_names_every_built_in_network_with_its_size(capsys):
     lines = output_of(["--list"], capsys).splitlines()
     assert len(lines) == len(NETWORKS)

@@ -1,0 +1,48 @@
+"""The bit summary as text. Nothing here computes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tabulate import tabulate
+
+if TYPE_CHECKING:
+    from bopscount.bit_summary import BitSummary
+
+_MIB_BITS = 8 * 2**20
+
+
+def render_bits(summary: BitSummary) -> str:
+    """MACs by bits, parameters by bits, sizes, and the share of binarised MACs."""
+    total = summary.total_macs or 1
+    macs = [[f"{w} x {a}", f"{n:,}", f"{n / total:.2%}"] for (w, a), n in summary.macs.items()]
+    params = [
+        [str(bits), f"{count:,}", f"{summary.memory_bits[bits] / _MIB_BITS:.4f}"]
+        for bits, count in summary.params.items()
+    ]
+    sizes = [
+        f"Model size: {summary.size_mib:.2f}MiB (parameters at their true widths)",
+        f"Model size, float parameters at 8 bit: {summary.int8_rest_mib:.2f}MiB",
+        f"All-32-bit size: {summary.float32_mib:.2f}MiB, "
+        f"compression ratio {summary.compression_ratio:.2f}",
+        *_parameters(summary),
+        f"Total MACs: {summary.total_macs:,}, binarised {summary.binary_share:.2%}",
+    ]
+    return "\n".join(
+        [
+            _table(macs, ["weight x input bits", "MACs", "share"]),
+            _table(params, ["bits", "params", "MiB"]),
+            *sizes,
+        ]
+    )
+
+
+def _parameters(summary: BitSummary) -> list[str]:
+    if summary.trainable_params is None:
+        return []
+    return [f"Trainable params: {summary.trainable_params:,}"]
+
+
+def _table(rows: list[list[str]], headers: list[str]) -> str:
+    text = tabulate(rows, headers, tablefmt="plain", disable_numparse=True, stralign="right")
+    return str(text)
