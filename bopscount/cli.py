@@ -136,12 +136,12 @@ def _report(options: argparse.Namespace) -> Report:
     from bopscount.networks import NETWORKS
     from bopscount.user_bits import parse_bits
 
-    size = options.size
-    if size is None and options.model in NETWORKS:
-        sizes: list[tuple[int, ...]] = [NETWORKS[options.model].input_size]
+    built_in = NETWORKS.get(options.model)
+    if options.size is None and built_in:
+        sizes: list[tuple[int, ...]] = [built_in.input_size]
     else:
-        sizes = _sizes(size or _DEFAULT_SIZE)
-    dtype = _dtype(options.dtype)
+        sizes = _sizes(options.size or _DEFAULT_SIZE)
+    dtype = _dtype(options.dtype or (built_in.dtype if built_in else None))
     if options.file:
         model = load_from_file(options.file, options.name or "Model")
     else:

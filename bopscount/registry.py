@@ -29,12 +29,14 @@ class LayerRule:
         input_bits: Bits of an input element, None for full precision.
         output_bits: Bits of an output element; marks an activation quantiser.
         weight_shape: Logical shape (out, in / groups, *kernel) of a packed or flat weight.
+        source: Who says so: "user", or "adapter" for classes that bopscount knows.
     """
 
     weight_bits: Bits = None
     input_bits: Bits = None
     output_bits: Bits = None
     weight_shape: Shape = None
+    source: str = "user"
 
     def read(self, module: nn.Module, name: str) -> Any:
         """The value of one field for this module, checked."""
@@ -47,9 +49,10 @@ class LayerRule:
 
 # The only two that are matched by bare class name.
 BY_NAME = {
-    "HardBinaryConv": LayerRule(weight_bits=1, input_bits=1),
-    "BinaryActivation": LayerRule(output_bits=1),
+    "HardBinaryConv": LayerRule(weight_bits=1, input_bits=1, source="adapter"),
+    "BinaryActivation": LayerRule(output_bits=1, source="adapter"),
 }
+_built_in: dict[type, LayerRule] = {}
 _by_class: dict[type, LayerRule] = {}
 _by_qualified_name: dict[str, LayerRule] = {}
 
@@ -170,6 +173,16 @@ def register_layer(
     return None
 
 
+def built_in_layer(**bits: Bits) -> Callable[[type[T]], type[T]]:
+    """Decorator: the rule of a class of `bopscount.networks`, which a user's goes before."""
+
+    def mark(cls: type[T]) -> type[T]:
+        _built_in[cls] = LayerRule(**bits, source="adapter")  # type: ignore[arg-type]
+        return cls
+
+    return mark
+
+
 def unregister_layer(class_or_qualified_name: type | str) -> None:
     """Takes back a `register_layer`; InputError if there was none."""
     known: dict[Any, LayerRule] = (
@@ -180,7 +193,7 @@ def unregister_layer(class_or_qualified_name: type | str) -> None:
 
 
 def rule_of(module: nn.Module) -> LayerRule | None:
-    """The rule for the module's exact class: the user's first, then the two of old."""
+    """The rule for the module's exact class: the user's first, then those known here."""
     return rule_for_class(type(module))
 
 
@@ -189,4 +202,6 @@ def rule_for_class(cls: type) -> LayerRule | None:
     rule = _by_class.get(cls)
     if rule is None and _by_qualified_name:
         rule = _by_qualified_name.get(_qualified_name(cls))
+    if rule is None:
+        rule = _built_in.get(cls)
     return BY_NAME.get(cls.__name__) if rule is None else rule
