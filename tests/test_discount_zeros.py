@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import DEFAULTS, METRICS, layer_costs
 from torch import nn
+from torch.nn.utils.prune import l1_unstructured
 
 import bopscount
 from bopscount import InputError, _core
@@ -283,3 +284,33 @@ def test_a_converted_layer_hands_out_its_weight_by_a_method():
     table = bopscount.trace(Converted(), (3,), discount_zeros=True)
     linear = table.records["kind"] == _core.KINDS["linear"]
     assert table.records["nonzero_weights"][linear].tolist() == [3]
+
+
+def test_a_parametrised_weight_is_judged_as_it_is_used():
+    class Masked(nn.Module):
+        def forward(self, weight):
+            return weight * (weight > 0)
+
+    layer = nn.Linear(6, 5)
+    positive = int((layer.weight > 0).sum())
+    nn.utils.parametrize.register_parametrization(layer, "weight", Masked())
+    table = bopscount.trace(layer, (6,), discount_zeros=True)
+    linear = table.records["kind"] == _core.KINDS["linear"]
+    assert table.records["nonzero_weights"][linear].tolist() == [positive]
+    assert 0 < positive < 30
+    assert not table.assumptions
+
+
+def test_looking_at_a_weight_that_changes_its_module_changes_nothing():
+    layer = nn.utils.parametrizations.spectral_norm(nn.Linear(6, 5)).train()
+    buffers = {name: value.clone() for name, value in layer.named_buffers()}
+    bopscount.trace(layer, (6,), discount_zeros=True)
+    assert layer.training
+    assert len(buffers) == 2
+    assert all(torch.equal(value, buffers[name]) for name, value in layer.named_buffers())
+
+
+def test_weights_pruned_by_torch_itself_are_seen():
+    layer = nn.Linear(6, 5)
+    l1_unstructured(layer, "weight", amount=0.4)
+    assert bopscount.scan(layer, (6,), discount_zeros=True).macs == 18
