@@ -172,6 +172,6 @@ def has_new_low_bits(table: LayerTable) -> bool:
     narrow = facts.low_bit | ((facts.weight_bits < FULL_PRECISION) & (facts.weights > 0))
     for index in np.flatnonzero(narrow):
         node = table.nodes[table.owners[table.records["owner"][index]].node]
-        if node.class_name not in BY_NAME:
+        if node.class_name not in BY_NAME or not facts.binary[index]:
             return True
     return False

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrize import is_parametrized
 
 from bopscount._core import Snapshot
@@ -41,15 +44,28 @@ def look_for_zeros(model: nn.Module, table: LayerTable) -> None:
 def _fill(model: nn.Module, table: LayerTable) -> None:
     records = table.records
     dense, stand_ins = [], []
+    seen: Counter[int] = Counter()
+    sizes = Counter(
+        zip(records["owner"].tolist(), records["weight_elements"].tolist(), strict=True)
+    )
     for index in np.flatnonzero(prunable(table)):
         size = int(records["weight_elements"][index])
-        owner = table.owners[records["owner"][index]]
-        path = table.owner_path(int(records["owner"][index]))
+        number = int(records["owner"][index])
+        owner, path = table.owners[number], table.owner_path(number)
         if records["weight_bits_source"][index] and records["weight_bits"][index] == 1:
             records["nonzero_weights"][index] = size
             continue
         module = model.get_submodule(table.nodes[owner.node].path)
         weight, as_used = _weight_of(module) if owner.role == LEAF else (None, False)
+        if weight is None or weight.numel() != size:
+            as_used = False
+            if isinstance(module, nn.MultiheadAttention):
+                weight = _projections(module)[seen[number] % 4]
+            elif sizes[number, size] == 1:
+                weight = _only_parameter_of(module, size, owner.role == LEAF)
+            else:
+                weight = None
+            seen[number] += 1
         if weight is not None and weight.is_meta:
             raise InputError(
                 f"discount_zeros needs weights with values, but those of {path or 'the model'} "
@@ -104,3 +120,22 @@ def _weight_of(module: nn.Module) -> tuple[Tensor | None, bool]:
         dequantize = getattr(weight, "dequantize", None)
         return (dequantize(), True) if dequantize is not None else (None, False)
     return weight, False
+
+
+def _projections(attention: nn.MultiheadAttention) -> list[Tensor]:
+    """The weights of its four linear layers, in the order of their use."""
+    if attention.in_proj_weight is None:
+        inner = [attention.q_proj_weight, attention.k_proj_weight, attention.v_proj_weight]
+    else:
+        inner = list(attention.in_proj_weight.chunk(3))
+    return [*inner, attention.out_proj.weight]
+
+
+def _only_parameter_of(module: nn.Module, size: int, recurse: bool) -> Tensor | None:
+    """The one matrix of that many elements among the module's parameters, if there is one."""
+    fitting = [
+        parameter
+        for parameter in module.parameters(recurse)
+        if parameter.dim() > 1 and not is_lazy(parameter) and parameter.numel() == size
+    ]
+    return fitting[0] if len(fitting) == 1 else None
