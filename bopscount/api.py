@@ -13,7 +13,6 @@ from bopscount.conventions import check_convention
 from bopscount.counting import check_granularity, count, uncounted_ops
 from bopscount.errors import TraceError
 from bopscount.layer_table import LayerTable, check_rules
-from bopscount.nonzero import look_for_zeros
 from bopscount.report import Report
 from bopscount.table_text import check_columns
 from bopscount.timing import time_leaves
@@ -23,6 +22,7 @@ from bopscount.tracing.driver import Driver
 from bopscount.tracing.inputs import ForwardCall, forward_call
 from bopscount.tracing.model import module_of, on_meta
 from bopscount.tracing.table import build_table
+from bopscount.tracing.zero_weights import look_for_zeros
 from bopscount.user_bits import UserBits, with_bits
 
 
