@@ -38,7 +38,13 @@ def torch_function() -> Any:
     """The method that is a function mode's __torch_function__."""
 
 def set_answers(
-    free: object, reshaping: object, views: object, makers: object, rules: dict[Any, Any]
+    free: object,
+    reshaping: object,
+    views: object,
+    makers: object,
+    rules: dict[Any, Any],
+    resizing: dict[Any, bool],
+    native: dict[Any, tuple[str, int, str, int]],
 ) -> None:
     """Says which torch functions are questions, views, or have a rule."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from bopscount.errors import InputError
 
@@ -29,12 +29,14 @@ class LayerRule:
         input_bits: Bits of an input element, None for full precision.
         output_bits: Bits of an output element; marks an activation quantiser.
         weight_shape: Logical shape (out, in / groups, *kernel) of a packed or flat weight.
+        source: Who says so: "user", or "adapter" for classes that bopscount knows.
     """
 
     weight_bits: Bits = None
     input_bits: Bits = None
     output_bits: Bits = None
     weight_shape: Shape = None
+    source: str = "user"
 
     def read(self, module: nn.Module, name: str) -> Any:
         """The value of one field for this module, checked."""
@@ -47,9 +49,10 @@ class LayerRule:
 
 # The only two that are matched by bare class name.
 BY_NAME = {
-    "HardBinaryConv": LayerRule(weight_bits=1, input_bits=1),
-    "BinaryActivation": LayerRule(output_bits=1),
+    "HardBinaryConv": LayerRule(weight_bits=1, input_bits=1, source="adapter"),
+    "BinaryActivation": LayerRule(output_bits=1, source="adapter"),
 }
+_built_in: dict[type, LayerRule] = {}
 _by_class: dict[type, LayerRule] = {}
 _by_qualified_name: dict[str, LayerRule] = {}
 
@@ -83,6 +86,7 @@ def _is_module_class(value: type) -> bool:
     return torch is not None and issubclass(value, torch.nn.Module)
 
 
+@overload
 def register_layer(
     class_or_qualified_name: type | str,
     *,
@@ -90,8 +94,24 @@ def register_layer(
     input_bits: Bits = None,
     output_bits: Bits = None,
     weight_shape: Shape = None,
-) -> None:
-    """Gives an own layer class a rule.
+) -> None: ...
+@overload
+def register_layer(
+    *,
+    weight_bits: Bits = None,
+    input_bits: Bits = None,
+    output_bits: Bits = None,
+    weight_shape: Shape = None,
+) -> Callable[[type[T]], type[T]]: ...
+def register_layer(
+    class_or_qualified_name: type | str | None = None,
+    *,
+    weight_bits: Bits = None,
+    input_bits: Bits = None,
+    output_bits: Bits = None,
+    weight_shape: Shape = None,
+) -> Callable[[type[T]], type[T]] | None:
+    """Gives an own layer class a rule; without a class, a decorator of one.
 
     The class becomes one row of the table, whatever it contains; of the ops that its
     forward runs, convolutions and matrix products are counted, at the given widths.
@@ -113,6 +133,16 @@ def register_layer(
     Example: `register_layer(SignConv, weight_bits=1, input_bits=1)`; a 64 -> 64, 3x3
     SignConv on 56x56 positions then has 36,864 x 3,136 = 115,605,504 bops.
     """
+    if class_or_qualified_name is None:
+
+        def decorate(cls: type[T]) -> type[T]:
+            register_layer(
+                cls, weight_bits=weight_bits, input_bits=input_bits,
+                output_bits=output_bits, weight_shape=weight_shape,
+            )  # fmt: skip
+            return cls
+
+        return decorate
     rule = LayerRule(weight_bits, input_bits, output_bits, weight_shape)
     for name in ("weight_bits", "input_bits", "output_bits", "weight_shape"):
         value = getattr(rule, name)
@@ -140,6 +170,17 @@ def register_layer(
     if taken:
         raise InputError(f"{name} is registered already; unregister_layer it first")
     known[key] = rule
+    return None
+
+
+def built_in_layer(**bits: Bits) -> Callable[[type[T]], type[T]]:
+    """Decorator: the rule of a class of `bopscount.networks`, which a user's goes before."""
+
+    def mark(cls: type[T]) -> type[T]:
+        _built_in[cls] = LayerRule(**bits, source="adapter")  # type: ignore[arg-type]
+        return cls
+
+    return mark
 
 
 def unregister_layer(class_or_qualified_name: type | str) -> None:
@@ -152,7 +193,7 @@ def unregister_layer(class_or_qualified_name: type | str) -> None:
 
 
 def rule_of(module: nn.Module) -> LayerRule | None:
-    """The rule for the module's exact class: the user's first, then the two of old."""
+    """The rule for the module's exact class: the user's first, then those known here."""
     return rule_for_class(type(module))
 
 
@@ -161,4 +202,6 @@ def rule_for_class(cls: type) -> LayerRule | None:
     rule = _by_class.get(cls)
     if rule is None and _by_qualified_name:
         rule = _by_qualified_name.get(_qualified_name(cls))
+    if rule is None:
+        rule = _built_in.get(cls)
     return BY_NAME.get(cls.__name__) if rule is None else rule

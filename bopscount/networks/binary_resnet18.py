@@ -9,37 +9,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
-
-class BinaryActivation(nn.Module):
-    """Sign of the input, with the identity's gradient."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Of any shape."""
-        return (torch.sign(x) - x).detach() + x
-
-
-class HardBinaryConv(nn.Module):
-    """Convolution with binary weights, scaled per output channel; stride and padding 1.
-
-    The weight is one flat parameter, its real shape is `shape`.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3) -> None:
-        super().__init__()
-        self.padding = kernel_size // 2
-        self.shape = (out_channels, in_channels, kernel_size, kernel_size)
-        self.weights = nn.Parameter(
-            0.001 * torch.rand(out_channels * in_channels * kernel_size**2, 1)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, in_channels, height, width) to (batch, out_channels, height, width)."""
-        weights = self.weights.view(self.shape)
-        scale = weights.abs().mean((1, 2, 3), keepdim=True)
-        binary = (scale * torch.sign(weights) - weights).detach() + weights
-        return F.conv2d(x, binary, padding=self.padding)
+from bopscount.networks.layers import BinaryActivation, HardBinaryConv
 
 
 class BinaryBlock(nn.Module):

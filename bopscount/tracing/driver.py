@@ -159,18 +159,22 @@ class Driver:
             _core.alias(part, base)
         return out
 
-    def constant(self, rule: Rule, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def constant(
+        self, rule: Rule, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], elements: int
+    ) -> Any:
         """A function of constants: recorded by its rule, and run, for its values may be asked."""
-        large = _elements((args, kwargs)) > CONSTANT_ELEMENTS
+        large = elements > CONSTANT_ELEMENTS
         if large:
             args, kwargs = map_tensors(self.to_meta, (args, kwargs))
         recorded = rule(self, func, args, kwargs)
         if recorded is NotImplemented:
             return self.fall_back(func, args, kwargs)
+        if isinstance(recorded, Tensor):
+            if not recorded.is_meta:
+                return recorded  # the rule has run it
+            large = large or recorded.numel() > CONSTANT_ELEMENTS
         if large or _elements(recorded) > CONSTANT_ELEMENTS:
             return recorded
-        if isinstance(recorded, Tensor) and not recorded.is_meta:
-            return recorded  # the rule has run it
         return self.run_for_real(func, args, kwargs, recorded)
 
     def is_tainted(self, tensor: Tensor) -> bool:
@@ -186,6 +190,9 @@ class Driver:
         """Torch's own answer, which takes the place of the one that was recorded."""
         self._count_op()
         out = func(*args, **kwargs)
+        if isinstance(out, Tensor) and isinstance(recorded, Tensor):
+            _core.alias(out, recorded)
+            return out
         for tensor, stand_in in zip(tensors_of(out), tensors_of(recorded), strict=False):
             _core.alias(tensor, stand_in)
         return out

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from bopscount.errors import InputError
 
 MAX_DIMENSIONS = 8
-CONSTANT_ELEMENTS = 2**16
+CONSTANT_ELEMENTS = 2**15
 """Tensors up to this size that depend on neither input nor parameters (positions, masks,
-buffers), and token ids as inputs, keep their values in a trace: a model may ask for them."""
+buffers), and token ids as inputs, keep their values in a trace: a model may ask for them.
+Torch computes larger ones on several threads, which takes longer than a small trace."""
 _SEED = 0
 
 

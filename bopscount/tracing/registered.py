@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from bopscount.errors import InputError
-from bopscount.registry import BY_NAME, LayerRule
+from bopscount.registry import LayerRule
 from bopscount.tracing.emitter import Emitter
 from bopscount.tracing.fields import quantised, three
 
@@ -29,12 +29,11 @@ def record_registered(
     mark: int,
 ) -> None:
     """Rewrites what the module's forward recorded since `mark` by its rule."""
-    source = "adapter" if BY_NAME.get(type(module).__name__) is rule else "user"
     weight_bits = rule.read(module, "weight_bits")
     input_bits = rule.read(module, "input_bits")
     output_bits = rule.read(module, "output_bits")
     bits = quantised(
-        source, weight_bits=weight_bits, input_bits=input_bits, output_bits=output_bits
+        rule.source, weight_bits=weight_bits, input_bits=input_bits, output_bits=output_bits
     )
     if emitter.tracer.rewrite(mark, bits):
         return

@@ -184,14 +184,15 @@ void Tracer::run(const py::object &model, const py::object &body, const py::obje
     thread_ = PyThread_get_thread_ident();
     Tracer *const previous = active;
     active = this;
-    // A trace makes many objects and no cycles of its own: nothing for the collector.
+    // A trace makes many objects and no cycles of its own: nothing for the collector, which
+    // is back when they are gone.
     const bool collects = !real_ && PyGC_Disable() != 0;
     const Ref result(PyObject_CallNoArgs(body.ptr()));
-    if (collects) PyGC_Enable();
     PyErr_Fetch(&type, &value, &traceback);
     active = previous;
     release();
     snapshot.restore();
+    if (collects) PyGC_Enable();
   }
   // Whoever interrupts once more does not keep things from being put back.
   for (int attempt = 0; attempt < 3; ++attempt) {

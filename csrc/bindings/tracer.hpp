@@ -65,6 +65,15 @@ struct Value {
   Recording::Slot slot = Recording::no_slot;
 };
 
+/// Functions that are answered without Python, by what they take.
+enum class NativeForm { linear, matmul, binary, binary_in_place, dropout, set_item };
+struct Native {
+  NativeForm form;
+  std::uint16_t kind;
+  PyObject *name;   ///< of the op in its record
+  std::size_t rank; ///< of the operands; 0 for any
+};
+
 /// A module whose forward runs.
 struct Frame {
   std::int32_t node;
@@ -172,10 +181,30 @@ private:
   const Form *form_of(const Dims &dims, PyObject *dtype);
   Ref make_tensor(const Form *form);
   void own(PyObject *tensor, Recording::Slot slot, const Form *form = nullptr);
+  void put(PyObject *tensor, Recording::Slot slot, std::int32_t record);
   void forget_forms(PyObject *args);
-  bool any_live(PyObject *value, bool &any_tensor, int depth = 0) const;
+  /// Tensors of a call that are no live ones.
+  struct Constants {
+    int count = 0;
+    std::int64_t elements = 0;
+  };
+  bool any_live(PyObject *value, Constants &constants, int depth = 0);
   bool is_live(PyObject *tensor) const;
+  PyObject *resized(bool copies, PyObject *args, PyObject *keywords);
   PyObject *view(PyObject *func, PyObject *args, PyObject *keywords);
+  bool look_at_floats(PyObject *tensor, Value &value);
+  PyObject *native(const Native &function, PyObject *args, PyObject *keywords);
+  PyObject *linear(const Native &function, PyObject *args, PyObject *keywords);
+  PyObject *matmul(const Native &function, PyObject *args, PyObject *keywords);
+  PyObject *binary(const Native &function, PyObject *args, PyObject *keywords);
+  PyObject *dropout(PyObject *args, PyObject *keywords);
+  PyObject *set_item(const Native &function, PyObject *args);
+  void describe(Layer &layer, const Value *operands, std::size_t n_operands, const Form *out,
+                int channel_axis, bool batched);
+  std::int32_t record(const Native &function, Layer &layer, const Value *operands,
+                      std::size_t n_operands, const Form *out);
+  PyObject *record_new(const Native &function, Layer &layer, const Value *operands,
+                       std::size_t n_operands, const Form *out);
   std::int32_t record(const Layer &layer, PyObject *op, const Dims &in, const Dims &out,
                       const Recording::Slot *inputs, std::size_t n_inputs, std::size_t n_carriers);
   std::int64_t elements_of(PyObject *parameter);

@@ -250,6 +250,18 @@ bool Tracer::after_registered(std::int32_t index, std::size_t mark, PyObject *co
                               Py_ssize_t n_args, PyObject *keywords, PyObject *output) {
   const Node &node = nodes_[static_cast<std::size_t>(index)];
   if (!node.registered && recording_.size() != mark) return true;
+  Value in, out;
+  if (!node.registered && n_args == 1 && keywords == nullptr &&
+      Py_TYPE(args[0]) == torch().tensor && Py_TYPE(output) == torch().tensor &&
+      look(args[0], in) && look(output, out)) {
+    Layer layer;
+    layer.kind = static_cast<std::uint16_t>(Kind::identity);
+    layer.flags = flag_unmoved;
+    describe(layer, &in, 1, out.form, 1, true);
+    put(output, out.slot,
+        record(layer, node.class_name, in.form->dims, out.form->dims, &in.slot, 1, 1));
+    return true;
+  }
   const Py_ssize_t n_keywords = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
   const Ref given(PyTuple_New(n_args + n_keywords));
   for (Py_ssize_t i = 0; i < n_args + n_keywords; ++i) {

@@ -1,4 +1,6 @@
 // Functions between the modules: which action each asks for, and what its rule may call.
+#include <memory>
+
 #include "tracer_detail.hpp"
 
 namespace bopscount::bindings {
@@ -9,32 +11,71 @@ enum class Action {
   free,     ///< a question: torch answers it
   reshapes, ///< likewise, but the tensor is another afterwards
   view,     ///< torch makes it, on the same memory
+  item,     ///< likewise by numbers and slices; a rule by anything else
   makes,    ///< a rule that looks after its constants itself
   rule,     ///< a rule
+};
+
+/// Whether a function gives its tensor the sizes that follow, such as view(2, -1).
+enum class Resizing {
+  no,
+  in_place, ///< where strides allow
+  copying,  ///< always, by a copy if need be
 };
 
 struct Answer {
   Action action;
   PyObject *rule; ///< (driver, func, args, kwargs) -> output or NotImplemented
+  Resizing resizing = Resizing::no;
+  const Native *native = nullptr; ///< asked before the rule
 };
 
 /// Function -> index in the answers. By equality: torch makes property getters anew.
 PyObject *answer_numbers = nullptr;
 std::vector<Answer> answers;
+std::vector<std::unique_ptr<Native>> natives;
+
+Native native_of(const py::tuple &given) {
+  static const std::unordered_map<std::string, NativeForm> forms{
+      {"linear", NativeForm::linear},   {"matmul", NativeForm::matmul},
+      {"binary", NativeForm::binary},   {"binary_in_place", NativeForm::binary_in_place},
+      {"dropout", NativeForm::dropout}, {"set_item", NativeForm::set_item}};
+  return {forms.at(given[0].cast<std::string>()), given[1].cast<std::uint16_t>(),
+          py::object(given[2]).release().ptr(), given[3].cast<std::size_t>()};
+}
 
 void set_answers(const py::object &free, const py::object &reshaping, const py::object &views,
-                 const py::object &makers, const py::dict &rules) {
+                 const py::object &makers, const py::dict &rules, const py::dict &resizing,
+                 const py::dict &native) {
   answer_numbers = py::dict().release().ptr();
   answers.clear();
-  const auto add = [](const py::handle function, Action action, PyObject *rule) {
-    answers.push_back({action, rule});
+  const auto add = [&](const py::handle function, Action action, PyObject *rule) {
+    Answer answer{action, rule};
+    if (const auto copies = PyDict_GetItemWithError(resizing.ptr(), function.ptr()))
+      answer.resizing = copies == Py_True ? Resizing::copying : Resizing::in_place;
+    if (const auto given = PyDict_GetItemWithError(native.ptr(), function.ptr())) {
+      natives.push_back(
+          std::make_unique<Native>(native_of(py::reinterpret_borrow<py::tuple>(given))));
+      answer.native = natives.back().get();
+    }
+    answers.push_back(answer);
     PyDict_SetItem(answer_numbers, function.ptr(), py::int_(answers.size() - 1).ptr());
   };
   for (const auto &[function, rule] : rules) {
     const bool makes = py::cast<bool>(makers.attr("__contains__")(function));
     add(function, makes ? Action::makes : Action::rule, rule.inc_ref().ptr());
   }
-  for (const py::handle function : views) add(function, Action::view, nullptr);
+  for (const auto &[function, given] : native)
+    if (!rules.contains(function))
+      add(function,
+          py::cast<bool>(makers.attr("__contains__")(function)) ? Action::makes : Action::rule,
+          nullptr);
+  for (const py::handle function : views)
+    if (rules.contains(function))
+      answers[PyLong_AsSize_t(PyDict_GetItem(answer_numbers, function.ptr()))].action =
+          Action::item;
+    else
+      add(function, Action::view, nullptr);
   for (const py::handle function : free) add(function, Action::free, nullptr);
   for (const py::handle function : reshaping) add(function, Action::reshapes, nullptr);
 }
@@ -55,6 +96,42 @@ bool is_tensor(PyObject *value) {
   return PyType_IsSubtype(type, torch().tensor);
 }
 
+/// Sizes as view and reshape take them, one of which may be -1, for a tensor of such
+/// dimensions; false where they do not fit or are given in another way.
+bool to_sizes(PyObject *args, const Dims &in, Dims &out) {
+  PyObject *sizes = args;
+  Py_ssize_t first = 1;
+  if (PyTuple_GET_SIZE(args) == 2 && !PyLong_Check(PyTuple_GET_ITEM(args, 1))) {
+    sizes = PyTuple_GET_ITEM(args, 1);
+    first = 0;
+  }
+  if (!PyTuple_Check(sizes) && !PyList_Check(sizes)) return false;
+  const Py_ssize_t end = PySequence_Fast_GET_SIZE(sizes);
+  if (end - first > static_cast<Py_ssize_t>(Dims::capacity) || (sizes == args && end == 1))
+    return false;
+  out.rank = 0;
+  std::size_t inferred = Dims::capacity;
+  std::int64_t known = 1;
+  const std::int64_t elements = in.elements();
+  for (Py_ssize_t i = first; i < end; ++i) {
+    std::int64_t size = 0;
+    if (!to_int(PySequence_Fast_GET_ITEM(sizes, i), size) || size < -1) return false;
+    if (size == -1) {
+      if (inferred != Dims::capacity) return false;
+      inferred = out.rank;
+    } else if (__builtin_mul_overflow(known, size, &known)) {
+      return false;
+    }
+    out.push(size);
+  }
+  if (inferred != Dims::capacity) {
+    if (known == 0 || elements % known != 0) return false;
+    out[inferred] = elements / known;
+    known = elements;
+  }
+  return known == elements;
+}
+
 } // namespace
 
 /// Whether a tensor depends on the input or is a parameter: its values are not to be asked for.
@@ -70,24 +147,28 @@ bool Tracer::is_live(PyObject *tensor) const {
   return tainted.get() == Py_True;
 }
 
-/// Whether any tensor in `value`, also in tuples, lists and dicts, is live.
-bool Tracer::any_live(PyObject *value, bool &any_tensor, int depth) const {
+/// Whether any tensor in `value`, also in tuples, lists and dicts, is live; adds up the
+/// elements of those before it.
+bool Tracer::any_live(PyObject *value, Constants &constants, int depth) {
   if (is_tensor(value)) {
-    any_tensor = true;
-    return is_live(value);
+    if (is_live(value)) return true;
+    Value about;
+    constants.elements += look(value, about) ? about.form->dims.elements() : 0;
+    ++constants.count;
+    return false;
   }
   if (depth > 3) return false;
   if (PyTuple_Check(value)) {
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(value); ++i)
-      if (any_live(PyTuple_GET_ITEM(value, i), any_tensor, depth + 1)) return true;
+      if (any_live(PyTuple_GET_ITEM(value, i), constants, depth + 1)) return true;
   } else if (PyList_Check(value)) {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(value); ++i)
-      if (any_live(PyList_GET_ITEM(value, i), any_tensor, depth + 1)) return true;
+      if (any_live(PyList_GET_ITEM(value, i), constants, depth + 1)) return true;
   } else if (PyDict_Check(value)) {
     PyObject *key, *item;
     Py_ssize_t position = 0;
     while (PyDict_Next(value, &position, &key, &item))
-      if (any_live(item, any_tensor, depth + 1)) return true;
+      if (any_live(item, constants, depth + 1)) return true;
   }
   return false;
 }
@@ -98,6 +179,28 @@ void Tracer::forget_forms(PyObject *args) {
     const auto found = seen_.find(PyTuple_GET_ITEM(args, i));
     if (found != seen_.end()) found->second.form = nullptr;
   }
+}
+
+/// What view and reshape make on meta, without asking torch; null where torch must see to it.
+PyObject *Tracer::resized(bool copies, PyObject *args, PyObject *keywords) {
+  if (real_ || PyTuple_GET_SIZE(args) < 2 || PyDict_GET_SIZE(keywords) != 0) return nullptr;
+  PyObject *base = PyTuple_GET_ITEM(args, 0);
+  if (Py_TYPE(base) != torch().tensor) return nullptr;
+  const auto found = seen_.find(base);
+  // What the tracer made is contiguous.
+  const bool made = found != seen_.end() && found->second.made && found->second.form != nullptr;
+  if (!made) {
+    if (!copies || is_transformed()) return nullptr;
+    const Ref is_meta = checked(PyObject_GetAttr(base, names().is_meta));
+    if (is_meta.get() != Py_True) return nullptr;
+  }
+  Value value;
+  Dims dims;
+  if (!look(base, value) || !to_sizes(args, value.form->dims, dims)) return nullptr;
+  const Form *form = form_of(dims, value.form->dtype);
+  Ref out = make_tensor(form);
+  if (value.slot != Recording::no_slot) own(out.get(), value.slot, form);
+  return out.release();
 }
 
 PyObject *Tracer::view(PyObject *func, PyObject *args, PyObject *keywords) {
@@ -125,23 +228,35 @@ PyObject *Tracer::view(PyObject *func, PyObject *args, PyObject *keywords) {
 PyObject *Tracer::function(PyObject *func, PyObject *args, PyObject *keywords) {
   const Answer *answer = answer_of(func);
   if (answer != nullptr) {
+    if (answer->resizing != Resizing::no)
+      if (PyObject *out = resized(answer->resizing == Resizing::copying, args, keywords))
+        return out;
     switch (answer->action) {
     case Action::reshapes: forget_forms(args); [[fallthrough]];
     case Action::free: return PyObject_Call(func, args, keywords);
     case Action::view: return view(func, args, keywords);
+    case Action::item:
+      if (PyTuple_GET_SIZE(args) == 2 && is_basic_index(PyTuple_GET_ITEM(args, 1)))
+        return view(func, args, keywords);
+      [[fallthrough]];
     case Action::rule:
     case Action::makes: {
       if (is_transformed()) break;
-      bool any_tensor = false;
-      const bool constant = answer->action == Action::rule && !real_ &&
-                            !any_live(args, any_tensor) && !any_live(keywords, any_tensor) &&
-                            any_tensor;
-      if (constant)
+      Constants constants;
+      if (answer->action != Action::makes && !real_ && !any_live(args, constants) &&
+          !any_live(keywords, constants) && constants.count > 0) {
+        if (answer->rule == nullptr) break;
+        const Ref elements = checked(PyLong_FromLongLong(constants.elements));
         return PyObject_CallMethodObjArgs(driver_.get(), names().constant, answer->rule, func, args,
-                                          keywords, nullptr);
-      PyObject *arguments[] = {driver_.get(), func, args, keywords};
-      Ref out(PyObject_Vectorcall(answer->rule, arguments, 4, nullptr));
-      if (!out) return nullptr;
+                                          keywords, elements.get(), nullptr);
+      }
+      Ref out(answer->native == nullptr ? nullptr : native(*answer->native, args, keywords));
+      if (!out) {
+        if (answer->rule == nullptr) break;
+        PyObject *arguments[] = {driver_.get(), func, args, keywords};
+        out = Ref(PyObject_Vectorcall(answer->rule, arguments, 4, nullptr));
+        if (!out) return nullptr;
+      }
       if (out.get() == Py_NotImplemented) break;
       if (!real_) return out.release();
       return PyObject_CallMethodObjArgs(driver_.get(), names().run_for_real, func, args, keywords,
@@ -242,8 +357,10 @@ void register_functions(py::module_ &module) {
   module.def("torch_function", &make_torch_function,
              "The method that is a function mode's __torch_function__.");
   module.def("set_answers", &set_answers, py::arg("free"), py::arg("reshaping"), py::arg("views"),
-             py::arg("makers"), py::arg("rules"),
-             "Says which torch functions are questions, views, or have a rule.");
+             py::arg("makers"), py::arg("rules"), py::arg("resizing"), py::arg("native"),
+             "Says which torch functions are questions, views, or have a rule; which only give a "
+             "tensor other sizes (whether by a copy where need be); which are answered here, as "
+             "(form, kind, name, rank).");
   module.def(
       "answer",
       [](std::size_t rule, const py::str &op, const py::object &input, const py::dict &attributes,

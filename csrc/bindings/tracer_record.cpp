@@ -58,26 +58,58 @@ std::int32_t Tracer::record(const Layer &layer, PyObject *op, const Dims &in, co
   return recording_.add(owned, in, out, inputs, n_inputs, n_carriers);
 }
 
+/// What of a record follows from its operands and output.
+void Tracer::describe(Layer &layer, const Value *operands, std::size_t n_operands, const Form *out,
+                      int channel_axis, bool batched) {
+  const Form *first = n_operands > 0 ? operands[0].form : out;
+  set_sizes(layer, first->dims, out->dims, channel_axis, batched && first->dims.rank > 0);
+  layer.extra_elements = 0;
+  for (std::size_t i = 1; i < n_operands; ++i)
+    layer.extra_elements += operands[i].form->dims.elements();
+  layer.input_item_bytes = dtype_of(first->dtype).item_bytes;
+  layer.output_item_bytes = dtype_of(out->dtype).item_bytes;
+  layer.input_bits = static_cast<std::uint8_t>(8 * layer.input_item_bytes);
+  layer.output_bits = static_cast<std::uint8_t>(8 * layer.output_item_bytes);
+}
+
+/// Records a native function's op; its index.
+std::int32_t Tracer::record(const Native &function, Layer &layer, const Value *operands,
+                            std::size_t n_operands, const Form *out) {
+  layer.kind = function.kind;
+  const Recording::Slot slots[] = {operands[0].slot, operands[n_operands - 1].slot};
+  return record(layer, function.name, operands[0].form->dims, out->dims, slots, n_operands,
+                n_operands);
+}
+
+/// The same; the op's output, a new tensor.
+PyObject *Tracer::record_new(const Native &function, Layer &layer, const Value *operands,
+                             std::size_t n_operands, const Form *out) {
+  const std::int32_t index = record(function, layer, operands, n_operands, out);
+  return tensor_of({nullptr, out, recording_.new_slot(index)});
+}
+
+/// Says that `record` wrote a tensor that is there already, on memory `slot` if it has one.
+void Tracer::put(PyObject *tensor, Recording::Slot slot, std::int32_t record) {
+  if (slot == Recording::no_slot)
+    own(tensor, recording_.new_slot(record));
+  else
+    recording_.write(slot, record);
+}
+
 py::object Tracer::emit(const Op &op) {
-  Layer layer;
-  layer.kind = op.kind;
+  std::vector<Value> operands;
   std::vector<Recording::Slot> slots;
-  const Form *first = nullptr;
-  std::int64_t extra = 0;
   std::size_t n_carriers = 0;
   const Py_ssize_t n_operands = PyTuple_GET_SIZE(op.operands);
   for (Py_ssize_t i = 0; i < n_operands; ++i) {
-    Value operand;
+    Value &operand = operands.emplace_back();
     if (!look(PyTuple_GET_ITEM(op.operands, i), operand))
       throw py::value_error("tensors of more than 12 dimensions are not traced");
     slots.push_back(operand.slot);
-    if (i == 0)
-      first = operand.form;
-    else
-      extra += operand.form->dims.elements();
     // Numbers of rows say nothing of the rows' values.
     if (i == 0 || !dtype_of(operand.form->dtype).index) n_carriers = slots.size();
   }
+  const Form *first = operands.empty() ? nullptr : operands[0].form;
   const bool has_shape = op.shape != Py_None, has_into = op.into != Py_None;
   Dims dims;
   if (has_shape && !to_dims(op.shape, dims))
@@ -87,34 +119,23 @@ py::object Tracer::emit(const Op &op) {
   if (dtype == Py_None) dtype = first != nullptr ? first->dtype : nullptr;
   if (dtype == nullptr) throw py::value_error("dtype must be given where there is no operand");
   const Form *out = form_of(dims, dtype);
-  if (first == nullptr) first = out;
-  set_sizes(layer, first->dims, out->dims, op.channel_axis, op.batched && first->dims.rank > 0);
-  layer.extra_elements = extra;
-  const Dtype &in_type = dtype_of(first->dtype), &out_type = dtype_of(dtype);
-  layer.input_item_bytes = in_type.item_bytes;
-  layer.output_item_bytes = out_type.item_bytes;
-  layer.input_bits = static_cast<std::uint8_t>(8 * in_type.item_bytes);
-  layer.output_bits = static_cast<std::uint8_t>(8 * out_type.item_bytes);
+  Layer layer;
+  layer.kind = op.kind;
+  describe(layer, operands.data(), operands.size(), out, op.channel_axis, op.batched);
   if (op.fields != Py_None) {
     if (!PyDict_Check(op.fields)) throw py::type_error("fields must be a dict");
     PyObject *name, *value;
     Py_ssize_t position = 0;
     while (PyDict_Next(op.fields, &position, &name, &value)) set_field(layer, name, value);
   }
-  const std::int32_t index =
-      record(layer, op.name, first->dims, out->dims, slots.data(), slots.size(), n_carriers);
+  const std::int32_t index = record(layer, op.name, (first == nullptr ? out : first)->dims,
+                                    out->dims, slots.data(), slots.size(), n_carriers);
   if (has_into) {
-    const Recording::Slot slot = slot_of(op.into);
-    if (slot == Recording::no_slot)
-      own(op.into, recording_.new_slot(index));
-    else
-      recording_.write(slot, index);
+    put(op.into, slot_of(op.into), index);
     return py::reinterpret_borrow<py::object>(op.into);
   }
   if (!has_shape) return py::none();
-  Ref tensor = make_tensor(out);
-  own(tensor.get(), recording_.new_slot(index), out);
-  return py::reinterpret_steal<py::object>(tensor.release());
+  return py::reinterpret_steal<py::object>(tensor_of({nullptr, out, recording_.new_slot(index)}));
 }
 
 void Tracer::set_bits(const py::object &tensor, int bits) {

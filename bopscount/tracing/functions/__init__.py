@@ -14,9 +14,17 @@ from bopscount.tracing.functions import (
     products,
     reductions,
 )
-from bopscount.tracing.functions.registry import FREE, MAKERS, RESHAPING, RULES, VIEWS
+from bopscount.tracing.functions.registry import (
+    FREE,
+    MAKERS,
+    NATIVE,
+    RESHAPING,
+    RESIZING,
+    RULES,
+    VIEWS,
+)
 
-set_answers(FREE, RESHAPING, VIEWS, MAKERS, RULES)
+set_answers(FREE, RESHAPING, VIEWS, MAKERS, RULES, RESIZING, NATIVE)
 
 __all__ = [
     "as_modules",

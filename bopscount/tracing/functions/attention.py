@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
 from bopscount._core import KINDS, LAYER_FLAGS, alias, emit
-from bopscount.tracing.fields import weight_fields
 from bopscount.tracing.functions.registry import rule
 
 if TYPE_CHECKING:
@@ -25,10 +24,10 @@ _UNUSUAL = ("bias_k", "bias_v", "static_k", "static_v")
 _RANK = 3
 
 
-def _masks_fit(given: dict[str, Any], scores: tuple[int, ...]) -> bool:
+def _masks_fit(given: dict[str, Any], dtype: torch.dtype, scores: tuple[int, ...]) -> bool:
     """Whether the masks, if any, are for (batch, heads, length, keys) scores."""
     batch, heads, length, keys = scores
-    dtypes = (torch.bool, given["query"].dtype)
+    dtypes = (torch.bool, dtype)
     mask, padding = given.get("attn_mask"), given.get("key_padding_mask")
     if given.get("is_causal") and mask is None:
         return False
@@ -51,41 +50,78 @@ def _multi_head_attention(
 ) -> Any:
     """Projections, attention, output projection; torch's own order and shapes."""
     given = {**dict(zip(_NAMES, args, strict=False)), **kwargs}
-    query, key, value = operands = given["query"], given["key"], given["value"]
     if driver.real or given["add_zero_attn"] or (given["training"] and given["dropout_p"]):
         return NotImplemented
     if any(given.get(name) is not None for name in _UNUSUAL):
         return NotImplemented
-    if not query.dim() == key.dim() == value.dim() == _RANK or key.shape[:2] != value.shape[:2]:
-        return NotImplemented
-    length, batch, width = query.shape
-    keys, heads, dtype = key.shape[0], given["num_heads"], query.dtype
-    if width != given["embed_dim_to_check"] or heads < 1 or width % heads:
-        return NotImplemented
-    if key.shape[1] != batch or not all((length, batch, width, keys)):
-        return NotImplemented
-    out_weight, out_bias = given["out_proj_weight"], given["out_proj_bias"]
-    if tuple(out_weight.shape) != (width, width) or out_weight.dtype is not dtype:
-        return NotImplemented
-    weight, bias = given["in_proj_weight"], given["in_proj_bias"]
-    if not (_is_vector(bias, 3 * width, dtype) and _is_vector(out_bias, width, dtype)):
+    if given["query"].shape[-1] != given["embed_dim_to_check"]:
         return NotImplemented
     if given.get("use_separate_proj_weight"):
         weights = tuple(given[f"{letter}_proj_weight"] for letter in "qkv")
-        rows = width
     else:
-        weights, rows = (weight,) * 3, 3 * width
-    for x, w in zip(operands, weights, strict=True):
-        if w is None or tuple(w.shape) != (rows, x.shape[-1]) or x.dtype is not w.dtype:
-            return NotImplemented
-    if not _masks_fit(given, (batch, heads, length, keys)):
+        weights = (given["in_proj_weight"],)
+    scores = _attend(
+        (given["query"], given["key"], given["value"]), given["num_heads"],
+        weights, given["in_proj_bias"], given["out_proj_weight"], given["out_proj_bias"], given,
+    )  # fmt: skip
+    if scores is None:
         return NotImplemented
+    attended, scores_shape = scores
+    return attended, _weights(driver, scores_shape, attended.dtype, given)
+
+
+def _attend(
+    operands: tuple[Tensor, Tensor, Tensor],
+    heads: int,
+    weights: tuple[Any, ...],
+    bias: Tensor | None,
+    out_weight: Tensor | None,
+    out_bias: Tensor | None,
+    masks: dict[str, Any],
+) -> tuple[Tensor, tuple[int, ...]] | None:
+    """Records attention of (length, batch, features) operands.
+
+    Args:
+        operands: Query, key and value.
+        heads: Number of heads.
+        weights: Of the input projections: one for all, or three.
+        bias: Of them all, if any.
+        out_weight: Of the output projection.
+        out_bias: Likewise, if any.
+        masks: `attn_mask`, `key_padding_mask`, `is_causal`, where there are such.
+
+    Returns:
+        The output, and the shape (batch, heads, length, keys) of the scores; None where
+        torch has to say whether the shapes fit.
+    """
+    shapes = [tuple(x.shape) for x in operands]
+    if not all(len(shape) == _RANK for shape in shapes) or shapes[1][:2] != shapes[2][:2]:
+        return None
+    (length, batch, width), (keys, key_batch, _), _ = shapes
+    dtype = operands[0].dtype
+    if heads < 1 or width % heads or key_batch != batch or not all((length, batch, width, keys)):
+        return None
+    if out_weight is None or tuple(out_weight.shape) != (width, width):
+        return None
+    if out_weight.dtype is not dtype or not (
+        _is_vector(bias, 3 * width, dtype) and _is_vector(out_bias, width, dtype)
+    ):
+        return None
+    rows = width * 3 // len(weights)
+    weights = weights * (3 // len(weights))
+    for x, shape, w in zip(operands, shapes, weights, strict=True):
+        if w is None or tuple(w.shape) != (rows, shape[2]) or not dtype is x.dtype is w.dtype:
+            return None
+    if not _masks_fit(masks, operands[0].dtype, (batch, heads, length, keys)):
+        return None
     projected = tuple(
-        _project(x, w, bias is not None, width) for x, w in zip(operands, weights, strict=True)
+        _project(x, (*shape[:2], width), w, bias is not None)
+        for x, shape, w in zip(operands, shapes, weights, strict=True)
     )
-    mask = given.get("attn_mask")
+    mask = masks.get("attn_mask")
     fields = {
-        **weight_fields(projected[1]),
+        "weight_bits": 8 * dtype.itemsize,
+        "weight_item_bytes": dtype.itemsize,
         "batch": batch * heads,
         "in_channels": width // heads,
         "in_positions": length,
@@ -97,32 +133,38 @@ def _multi_head_attention(
         "flags": 0 if mask is None else LAYER_FLAGS["masked"],
     }
     attended = emit(
-        KINDS["attention"], "multi_head_attention_forward", projected, (length, batch, width),
-        fields=fields,
-    )  # fmt: skip
-    out = _project(attended, out_weight, out_bias is not None, width)
-    if not given.get("need_weights", True):
-        return out, None
-    shape: tuple[int, ...] = (batch, length, keys)
-    if not given.get("average_attn_weights", True):
-        shape = (batch, heads, length, keys)
-    return out, driver.tracer.another(shape, dtype)
+        KINDS["attention"], "multi_head_attention_forward", projected, shapes[0], fields=fields
+    )
+    out = _project(attended, shapes[0], out_weight, out_bias is not None)
+    return out, (batch, heads, length, keys)
 
 
-def _project(x: Tensor, weight: Tensor, has_bias: bool, width: int) -> Tensor:
-    """A linear layer to `width` features by these rows of the weight."""
-    shape = tuple(x.shape)
+def _project(x: Tensor, shape: tuple[int, ...], weight: Tensor, has_bias: bool) -> Tensor:
+    """A linear layer of (length, batch, features) to `shape`, by these rows of the weight."""
+    itemsize, width = weight.dtype.itemsize, shape[-1]
     fields = {
-        "weight_elements": width * shape[-1],
-        "weight_bits": 8 * weight.itemsize,
-        "weight_item_bytes": weight.itemsize,
+        "weight_elements": width * weight.shape[1],
+        "weight_bits": 8 * itemsize,
+        "weight_item_bytes": itemsize,
         "bias_elements": width if has_bias else 0,
         "extra_elements": 0,
     }
     out: Tensor = emit(
-        KINDS["linear"], "linear", (x, weight), (*shape[:-1], width), channel_axis=-1, fields=fields
+        KINDS["linear"], "linear", (x, weight), shape, channel_axis=-1, fields=fields
     )
     return out
+
+
+def _weights(
+    driver: Driver, scores: tuple[int, ...], dtype: torch.dtype, given: dict[str, Any]
+) -> Tensor | None:
+    """The attention weights that come out beside the output, if they are asked for."""
+    if not given.get("need_weights", True):
+        return None
+    if given.get("average_attn_weights", True):
+        scores = (scores[0], *scores[2:])
+    weights: Tensor = driver.tracer.another(scores, dtype)
+    return weights
 
 
 def attention_rule(
@@ -141,35 +183,35 @@ def attention_rule(
         return NotImplemented
     if given.get("key_padding_mask") is not None or given.get("attn_mask") is not None:
         return NotImplemented
-    try:
-        operands: tuple[Tensor, ...] = (given["query"], given["key"], given["value"])
-    except KeyError:
-        return NotImplemented
+    operands: Any = given.get("query"), given.get("key"), given.get("value")
     for x in operands:
         if type(x) is not Tensor or not x.is_meta or x.dim() != _RANK:
             return NotImplemented
+    if module.add_zero_attn or (module.training and module.dropout):
+        return NotImplemented
+    own = module._parameters  # torch takes a while to find one as an attribute
+    if own.get("bias_k") is not None or operands[0].shape[-1] != module.embed_dim:
+        return NotImplemented
+    if module._qkv_same_embed_dim:
+        weights: tuple[Any, ...] = (own.get("in_proj_weight"),)
+    else:
+        weights = tuple(own.get(f"{letter}_proj_weight") for letter in "qkv")
+    out_proj = module.out_proj._parameters
     if module.batch_first:
-        turned = {id(x): x.transpose(0, 1) for x in set(operands)}
-        for x in operands:
-            alias(turned[id(x)], x)
+        turned = {id(x): x for x in operands}
+        for key, x in turned.items():
+            turned[key] = x.transpose(0, 1)
+            alias(turned[key], x)
         operands = tuple(turned[id(x)] for x in operands)
-    out = _multi_head_attention(
-        driver,
-        F.multi_head_attention_forward,
-        (*operands, module.embed_dim, module.num_heads, module.in_proj_weight,
-         module.in_proj_bias, module.bias_k, module.bias_v, module.add_zero_attn, module.dropout,
-         module.out_proj.weight, module.out_proj.bias, module.training),
-        {
-            "need_weights": given.get("need_weights", True),
-            "average_attn_weights": given.get("average_attn_weights", True),
-            "use_separate_proj_weight": not module._qkv_same_embed_dim,
-            "q_proj_weight": module.q_proj_weight,
-            "k_proj_weight": module.k_proj_weight,
-            "v_proj_weight": module.v_proj_weight,
-        },
+    answer = _attend(
+        operands, module.num_heads, weights, own.get("in_proj_bias"),
+        out_proj.get("weight"), out_proj.get("bias"), {},
     )  # fmt: skip
-    if out is NotImplemented or not module.batch_first:
-        return out
-    attended = out[0].transpose(0, 1)
-    alias(attended, out[0])
-    return attended, out[1]
+    if answer is None:
+        return NotImplemented
+    attended, scores = answer
+    if module.batch_first:
+        turned_back = attended.transpose(0, 1)
+        alias(turned_back, attended)
+        attended = turned_back
+    return attended, _weights(driver, scores, attended.dtype, given)

@@ -10,7 +10,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
 from bopscount._core import KINDS, emit
 from bopscount.tracing.fields import broadcast
-from bopscount.tracing.functions.registry import Rule, existing, rule
+from bopscount.tracing.functions.registry import NATIVE, Rule, existing, rule
 
 
 def _binary(kind: str, name: str, compares: bool = False, divides: bool = False) -> Rule:
@@ -107,9 +107,13 @@ for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
     rule(*existing(Tensor, f"{_name} __{_name}__"), getattr(torch, _name))(
         _binary("elementwise", _name, compares=True)
     )
-for _name in ("add", "sub", "mul", "div"):
-    _dunder = {"div": "__itruediv__"}.get(_name, f"__i{_name}__")
-    rule(*existing(Tensor, f"{_name}_ {_dunder}"))(_binary_in_place(_name))
+for _name, _dunder in {"add": "add", "sub": "sub", "mul": "mul", "div": "truediv"}.items():
+    _in_place = existing(Tensor, f"{_name}_ __i{_dunder}__")
+    rule(*_in_place)(_binary_in_place(_name))
+    for _function in _in_place:
+        NATIVE[_function] = "binary_in_place", KINDS["elementwise"], _name, 0
+    for _function in (*existing(Tensor, f"{_name} __{_dunder}__"), getattr(torch, _name)):
+        NATIVE[_function] = "binary", KINDS["elementwise"], _name, 0
 
 
 def _unary(kind: str, name: str) -> Rule:
@@ -231,6 +235,9 @@ def _clamp(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     if not x.dtype.is_floating_point:
         return NotImplemented
     return emit(KINDS["hardtanh"], "clamp", (x,), tuple(x.shape))
+
+
+NATIVE[F.dropout] = "dropout", KINDS["dropout"], "dropout", 0
 
 
 @rule(F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout)

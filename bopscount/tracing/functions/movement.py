@@ -3,55 +3,25 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from math import prod
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
 from bopscount._core import KINDS, alias, emit
-from bopscount.tracing.functions.registry import MAKERS, existing, rule
+from bopscount.tracing.functions.registry import MAKERS, NATIVE, existing, rule
 from bopscount.tracing.inputs import CONSTANT_ELEMENTS
-
-
-def _shape_argument(args: tuple[Any, ...]) -> tuple[int, ...] | None:
-    sizes = args[0] if len(args) == 1 and isinstance(args[0], (tuple, list)) else args
-    return tuple(sizes) if all(type(size) is int for size in sizes) else None
 
 
 @rule(
     Tensor.reshape, torch.reshape, Tensor.flatten, torch.flatten, Tensor.view_as, Tensor.reshape_as
 )
 def _reshape(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    # A copy only where strides demand it, which the traced tensors do not show. Torch takes
-    # ten times as long over that copy, so it is only asked for views.
-    x = args[0] if args else kwargs["input"]
-    out = None
-    if func is Tensor.reshape and not kwargs and x.is_meta:
-        with suppress(RuntimeError, TypeError):
-            out = x.view(*args[1:])
-        if out is None:
-            out = _copied(x, args[1:])
-    if out is None:
-        out = func(*args, **kwargs)
-    alias(out, x)
+    # A copy only where strides demand it, which the traced tensors do not show.
+    out = func(*args, **kwargs)
+    alias(out, args[0] if args else kwargs["input"])
     return out
-
-
-def _copied(x: Tensor, sizes: tuple[Any, ...]) -> Tensor | None:
-    """A contiguous tensor of these sizes, one of which may be -1; None if they do not fit."""
-    shape = _shape_argument(sizes)
-    if shape is None:
-        return None
-    known = prod(size for size in shape if size != -1)
-    if -1 in shape:
-        if shape.count(-1) > 1 or not known or x.numel() % known:
-            return None
-        shape = tuple(x.numel() // known if size == -1 else size for size in shape)
-    if min(shape, default=0) < 0 or prod(shape) != x.numel():
-        return None
-    return torch.empty(shape, dtype=x.dtype, device="meta")
 
 
 @rule(Tensor.contiguous)
@@ -211,21 +181,9 @@ def _stack(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 
 
 @rule(Tensor.__getitem__)
-def _getitem(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    x, index = args
-    parts = index if isinstance(index, tuple) else (index,)
-    for part in parts:
-        if not (part is None or part is Ellipsis or isinstance(part, slice) or type(part) is int):
-            return _look_up(driver, x, index)
-    if isinstance(x, nn.Parameter) and not driver.real:
-        x = driver.to_meta(x)
-    out = func(x, index)
-    alias(out, x)
-    return out
-
-
-def _look_up(driver: Any, x: Tensor, index: Any) -> Any:
+def _look_up(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Rows by a tensor of numbers; any other advanced index is torch's."""
+    x, index = args
     if not isinstance(index, Tensor) or index.dtype not in (torch.int64, torch.int32):
         return NotImplemented
     if not x.dim():
@@ -234,21 +192,9 @@ def _look_up(driver: Any, x: Tensor, index: Any) -> Any:
     return emit(KINDS["move"], "index", (x, index), shape, fields={"extra_elements": 0})
 
 
-@rule(Tensor.__setitem__)
-def _setitem(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Constants made in this trace are written to for real: masks are drawn so."""
-    target, index, value = args
-    parts = index if isinstance(index, tuple) else (index,)
-    if any(part is not None and type(part) not in (int, slice, type(...)) for part in parts):
-        return NotImplemented
-    if target.is_meta or driver.tracer.producer_of(target) < 0 or driver.is_tainted(target):
-        return NotImplemented
-    if driver.real or type(value) not in (int, float, bool):
-        return NotImplemented
-    func(target, index, value)
-    shape = tuple(target[index].shape)
-    emit(KINDS["move"], "fill", (), shape, target.dtype, into=target)
-    return None
+# Constants made in this trace are written to for real: masks are drawn so.
+MAKERS.add(Tensor.__setitem__)
+NATIVE[Tensor.__setitem__] = "set_item", KINDS["move"], "fill", 0
 
 
 @rule(torch.roll, Tensor.roll, torch.flip, Tensor.flip)

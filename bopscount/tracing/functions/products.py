@@ -17,45 +17,12 @@ from bopscount.tracing.fields import (
     three,
     weight_fields,
 )
-from bopscount.tracing.functions.registry import Rule, existing, rule
+from bopscount.tracing.functions.registry import NATIVE, Rule, existing, rule
 
-
-@rule(F.linear)
-def _linear(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    given = {**dict(zip(("input", "weight", "bias"), args, strict=False)), **kwargs}
-    x, weight, bias = given["input"], given["weight"], given.get("bias")
-    if weight.dim() != 2 or not x.dim():
-        return NotImplemented
-    if x.shape[-1] != weight.shape[1] or x.dtype is not weight.dtype:
-        return NotImplemented
-    shape = (*x.shape[:-1], weight.shape[0])
-    if bias is not None and tuple(bias.shape) != (weight.shape[0],):
-        return NotImplemented
-    fields = weight_fields(weight, bias)
-    fields["extra_elements"] = 0
-    return emit(KINDS["linear"], "linear", (x, weight), shape, channel_axis=-1, fields=fields)
-
-
-@rule(torch.matmul, Tensor.matmul, Tensor.__matmul__, torch.bmm, Tensor.bmm, torch.mm, Tensor.mm)
-def _matmul(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if kwargs or len(args) != 2:
-        return NotImplemented
-    left, right = args
-    if not isinstance(right, Tensor):
-        return NotImplemented
-    a, b = tuple(left.shape), tuple(right.shape)
-    if len(a) < 2 or len(b) < 2 or a[-1] != b[-2] or left.dtype is not right.dtype:
-        return NotImplemented
-    rank = {"bmm": 3, "mm": 2}.get(func.__name__)
-    if rank is not None and not (len(a) == len(b) == rank and a[:-2] == b[:-2]):
-        return NotImplemented
-    batch = broadcast(a[:-2], b[:-2])
-    if batch is None:
-        return NotImplemented
-    return emit(
-        KINDS["matmul"], "matmul", (left, right), (*batch, a[-2], b[-1]),
-        fields=matmul_fields(left, right),
-    )  # fmt: skip
+NATIVE[F.linear] = "linear", KINDS["linear"], "linear", 0
+for _functions, _rank in (("matmul __matmul__", 0), ("mm", 2), ("bmm", 3)):
+    for _function in existing(Tensor, _functions) + existing(torch, _functions):
+        NATIVE[_function] = "matmul", KINDS["matmul"], "matmul", _rank
 
 
 @rule(torch.addmm, Tensor.addmm, torch.baddbmm, Tensor.baddbmm)

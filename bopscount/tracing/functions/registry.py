@@ -65,7 +65,7 @@ VIEWS: frozenset[Any] = frozenset(
         "view permute transpose t unsqueeze squeeze expand expand_as view_as detach "
         "chunk split unbind narrow select diagonal unfold swapaxes swapdims movedim moveaxis "
         "unflatten as_strided alias tensor_split hsplit vsplit dsplit real mT mH "
-        "split_with_sizes adjoint positive",
+        "split_with_sizes adjoint positive __getitem__",
     )
     + [getattr(T, name).__get__ for name in ("T", "mT", "H", "mH", "data", "real")]
     + existing(
@@ -75,7 +75,16 @@ VIEWS: frozenset[Any] = frozenset(
         "split_with_sizes adjoint real",
     )
 )
-"""Views: torch makes them cheaply; nothing is computed and nothing moves."""
+"""Views: torch makes them cheaply; nothing is computed and nothing moves. What has a rule too,
+as __getitem__, is one by numbers and slices."""
+
+RESIZING: dict[Any, bool] = {T.view: False, T.reshape: True, torch.reshape: True}
+"""What gives a tensor other sizes, and whether by a copy where strides demand it: on meta
+that copy is as good as a view, and takes torch ten times as long."""
+
+NATIVE: dict[Any, tuple[str, int, str, int]] = {}
+"""What the core answers itself, where nothing is unusual: how, kind, name and rank (0: any).
+A function's rule, if it has one, sees to the rest."""
 
 
 def rule(*functions: Any) -> Callable[[Rule], Rule]:

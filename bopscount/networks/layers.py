@@ -1,0 +1,155 @@
+"""Layers that the built-in networks are made of.
+
+The binary ones bear the names that public code gives them, by which they are known; the
+others have rules of their own. All of them compute on values of the width they claim.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - torch's own custom
+
+from bopscount.registry import built_in_layer
+
+
+def straight_through(quantised: Tensor, x: Tensor) -> Tensor:
+    """The values of `quantised` with the gradient of `x`."""
+    return (quantised - x).detach() + x
+
+
+def quantise(x: Tensor, bits: int, scale: Tensor | float) -> Tensor:
+    """Rounds to multiples of `scale` that signed integers of `bits` bits hold.
+
+    One bit is the sign: +scale or -scale, zero counting as positive.
+    """
+    if bits == 1:
+        return torch.where(x < 0, -1.0, 1.0).to(x.dtype) * scale
+    top = 2 ** (bits - 1)
+    return torch.round(x / scale).clamp(-top, top - 1) * scale
+
+
+class BinaryActivation(nn.Module):
+    """Sign of the input, with the identity's gradient."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Of any shape."""
+        return straight_through(quantise(x, 1, 1.0), x)
+
+
+class HardBinaryConv(nn.Module):
+    """Convolution with binary weights, scaled per output channel.
+
+    The weight is one flat parameter, its real shape is `shape`.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 3,
+        stride: int = 1,
+        padding: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.stride = stride
+        self.padding = kernel_size // 2 if padding is None else padding
+        self.shape = (out_channels, in_channels, kernel_size, kernel_size)
+        self.weights = nn.Parameter(
+            0.001 * (torch.rand(out_channels * in_channels * kernel_size**2, 1) - 0.5)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, in_channels, height, width) to (batch, out_channels, height', width')."""
+        weights = self.weights.view(self.shape)
+        scale = weights.abs().mean((1, 2, 3), keepdim=True)
+        binary = straight_through(quantise(weights, 1, scale), weights)
+        return F.conv2d(x, binary, stride=self.stride, padding=self.padding)
+
+
+class SamePadding(nn.Module):
+    """Pads as TensorFlow's "SAME" does: outputs = ceil(inputs / stride), the odd one behind."""
+
+    def __init__(self, kernel_size: int, stride: int = 1, value: float = 0.0) -> None:
+        super().__init__()
+        self.kernel_size = kernel_size
+        self.stride = stride
+        self.value = value
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(batch, channels, height, width), the last two padded."""
+        pads: list[int] = []
+        for size in (x.shape[-1], x.shape[-2]):
+            outputs = -(-size // self.stride)
+            total = max((outputs - 1) * self.stride + self.kernel_size - size, 0)
+            pads += [total // 2, total - total // 2]
+        return F.pad(x, pads, value=self.value)
+
+
+@built_in_layer(output_bits=lambda module: module.bits)
+class QuantActivation(nn.Module):
+    """Rounds to signed integers of `bits` bits, in steps that make the range about one."""
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        self.bits = bits
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Of any shape."""
+        return straight_through(quantise(x, self.bits, 2.0 ** (1 - self.bits)), x)
+
+
+def _quantised_weight(weight: Tensor, bits: int) -> Tensor:
+    """Symmetric, so that two bits are ternary; one scale for the tensor."""
+    magnitude = weight.abs()
+    scale = magnitude.mean() if bits == 1 else magnitude.max() / (2 ** (bits - 1) - 1)
+    return straight_through(quantise(weight, bits, scale), weight)
+
+
+def _weight_bits(module: Any) -> int:
+    return int(module.weight_bits)
+
+
+def _input_bits(module: Any) -> int:
+    return int(module.input_bits)
+
+
+@built_in_layer(weight_bits=_weight_bits, input_bits=_input_bits)
+class QuantConv2d(nn.Conv2d):
+    """Convolution with quantised weights, of inputs that were quantised before."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        weight_bits: int,
+        input_bits: int,
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, bias=False)
+        self.weight_bits = weight_bits
+        self.input_bits = input_bits
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As nn.Conv2d."""
+        weight = _quantised_weight(self.weight, self.weight_bits)
+        return F.conv2d(x, weight, stride=self.stride, padding=self.padding)
+
+
+@built_in_layer(weight_bits=_weight_bits, input_bits=_input_bits)
+class QuantLinear(nn.Linear):
+    """Linear layer with quantised weights, of inputs that were quantised before."""
+
+    def __init__(
+        self, in_features: int, out_features: int, *, weight_bits: int, input_bits: int
+    ) -> None:
+        super().__init__(in_features, out_features, bias=False)
+        self.weight_bits = weight_bits
+        self.input_bits = input_bits
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As nn.Linear."""
+        return F.linear(x, _quantised_weight(self.weight, self.weight_bits))
