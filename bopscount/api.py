@@ -186,6 +186,11 @@ def build_report(
     call = forward_call(module, input_size, inputs, batch_size, dtype)
     driver = record(module, call, run=run, training=training)
     table = _table(driver, call, strict, bits, discount_zeros)
+    table.trainable_params = sum(
+        parameter.numel()
+        for parameter in module.parameters()
+        if parameter.requires_grad and not is_lazy(parameter)
+    )
     durations = None
     if timing and not (on_meta(module) or call.is_on_meta):
         durations = time_leaves(module, table.nodes, call.with_values())
@@ -212,11 +217,6 @@ def _table(
         batch_size=call.batch_size,
         ran_model=driver.real,
         notes=[_RAN_MODEL] if driver.real else [],
-        trainable_params=sum(
-            parameter.numel()
-            for parameter in module.parameters()
-            if parameter.requires_grad and not is_lazy(parameter)
-        ),
     )
     if strict:
         missing = uncounted_ops(table)
