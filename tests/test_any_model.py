@@ -352,6 +352,32 @@ def test_functional_call_with_weights_of_another_shape_is_followed():
     assert scan(Calls(forward, parameter(2, 8), a=linear()), ROWS).macs == 3 * 16
 
 
+def test_inside_vmap_a_copy_to_where_the_constants_are_is_followed():
+    """As transformers does with masks, for which it takes the device of its positions."""
+
+    def forward(self, x):
+        positions = torch.arange(3, device=x.device)
+
+        def allowed(i, j):
+            allowed = positions.new_ones((), dtype=torch.bool) & (i <= j)
+            return allowed & (x[i, 0] > 0).to(allowed.device)
+
+        mask = torch.vmap(torch.vmap(allowed, (None, 0)), (0, None))(positions, positions)
+        return mask.to(x.dtype) @ self.a(x)
+
+    model = Calls(forward, a=linear())
+    assert scan(model, ROWS).macs == macs_on_meta(model, ROWS) == 3 * PER_ROW + 3 * 3 * 6
+
+
+def test_a_size_may_come_from_a_tensor_of_integers():
+    def forward(self, x, sizes):
+        height, width = sizes
+        return self.a(F.interpolate(x[None, None], size=(height, width), mode="bilinear"))
+
+    model = Calls(forward, a=linear())
+    assert scan(model, (ROWS, torch.tensor([5, 8]))).macs == 5 * PER_ROW
+
+
 def test_vmap_over_an_ensemble_is_followed():
     def forward(self, x):
         def one(weight):
@@ -452,6 +478,24 @@ def test_pre_hooks_that_change_inputs_change_what_is_done():
     assert report.totals.macs == 6 * PER_ROW
     model.register_forward_pre_hook(lambda module, args: (torch.cat([args[0]] * 5),))
     assert scan(model, ROWS).macs == 30 * PER_ROW
+
+
+@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("kind", ["register_forward_hook", "register_forward_pre_hook"])
+def test_hooks_that_a_forward_registers_are_called_and_taken_away(kind, index):
+    """As transformers does, the first time that a model is asked for its hidden states."""
+    seen = []
+
+    def forward(self, x):
+        getattr(self.layers[index], kind)(lambda module, args, *output: seen.append(form(args[0])))
+        return self.layers(x)
+
+    model = Calls(forward, layers=nn.Sequential(linear(), nn.Sequential(nn.ReLU())))
+    assert scan(model, ROWS).macs == 3 * PER_ROW
+    assert seen == [((3, (8, 6)[index]), torch.float32)]
+    layer = model.layers[index]
+    assert not layer._forward_hooks
+    assert not layer._forward_pre_hooks
 
 
 def test_hooks_with_keywords_and_hooks_on_inner_modules_are_called():

@@ -207,13 +207,18 @@ class Driver:
             constant = not any(map(self._live, tensors_of((args, kwargs))))
             if not constant or _elements((args, kwargs)) > CONSTANT_ELEMENTS:
                 self._taint(func, args)
-                args, kwargs = map_tensors(self.to_meta, (args, kwargs))
+                args, kwargs = map_tensors(self._to_meta_but_numbers, (args, kwargs))
         else:
             self._count_op()
         with _Dispatched(self):
             out = func(*args, **kwargs)
         # Where torch hands an operand back, it is the caller's own.
         return self._originals.get(id(out), out) if isinstance(out, Tensor) else out
+
+    def _to_meta_but_numbers(self, tensor: Tensor) -> Tensor:
+        """Torch may take a constant integer for a size, and ask for its value."""
+        number = tensor.dim() == 0 and not tensor.is_floating_point() and not tensor.is_complex()
+        return tensor if number and not self._live(tensor) else self.to_meta(tensor)
 
     def _taint(self, func: Any, args: tuple[Any, ...]) -> None:
         """A constant that is written into with what is not constant is none any more."""
@@ -280,6 +285,9 @@ class _Dispatched(TorchDispatchMode):
             values = (args, kwargs)
             if any(tensor.is_meta for tensor in tensors_of(values)):
                 args, kwargs = map_tensors(self._driver.to_meta, values)
+                if kwargs.get("device") is not None:
+                    # A copy to where the model believes its constants are.
+                    kwargs = {**kwargs, "device": torch.device("meta")}
         out = func(*args, **kwargs)
         record_aten(self._driver.emitter, func, args, kwargs, out)
         return out
