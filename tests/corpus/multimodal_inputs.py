@@ -110,8 +110,7 @@ def sounds(builder: Builder) -> Iterator[dict[str, Any]]:
             continue
         masks = [n for n in builder.names if "mask" in n and ("feature" in n or "padding" in n)]
         for value in builder.sound_shapes(name):
-            for axis in (1, -1):
-                length = value.shape[axis]
+            for length in sorted(value.shape[1:], reverse=True):  # time is the longer
                 mask = {masks[0]: torch.ones(1, length, dtype=torch.bool)} if masks else {}
                 yield {name: value, **mask}
                 if not masks:
@@ -125,9 +124,11 @@ def beside_text(builder: Builder, text: dict[str, Any]) -> Iterator[dict[str, An
         if not hasattr(builder.model, modality.getter):
             continue
         token = builder.token(*modality.tokens)
+        if token is None:
+            continue
         for inputs in ways(builder):
             number = places(builder.model, modality, _known(builder.model, modality, inputs))
-            if 0 < number < 20_000 and token is not None:
+            if 0 < number < 20_000:
                 found.append((modality, inputs, token, number))
                 break
     for chosen in [found, *([part] for part in found if len(found) > 1)]:

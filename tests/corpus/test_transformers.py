@@ -71,6 +71,7 @@ def fill_gaps(config: Any) -> None:
         heads, width = (getattr(part, n, None) for n in ("num_attention_heads", "hidden_size"))
         usual = {
             "prediction_length": 24,
+            "context_length": 48,
             "vocab_size": 1000,
             "pad_token_id": 1,
             "num_key_value_heads": heads,

@@ -316,6 +316,10 @@ class Builder:
             mask = ones(1, N_FRAMES).bool()
             mel = mel_bins(self.audio)
             name = next((n for n in self.names if n.endswith("features_mask")), "attention_mask")
+            if name != "attention_mask":
+                for value in self._shapes("input_features"):
+                    for length in sorted(value.shape[1:], reverse=True):
+                        yield {**base, "input_features": value, name: ones(1, length).bool()}
             widths = (160, 320, 128, 100)
             others = [floats(1, N_FRAMES, width) for width in widths]
             for value in (features, floats(1, mel, N_FRAMES), *others):
