@@ -23,6 +23,7 @@ from bopscount.tracing.driver import Driver
 from bopscount.tracing.inputs import ForwardCall, forward_call
 from bopscount.tracing.model import module_of, on_meta
 from bopscount.tracing.table import build_table
+from bopscount.user_bits import UserBits, with_bits
 
 
 def trace(
@@ -35,6 +36,7 @@ def trace(
     training: bool = False,
     run: str = "auto",
     strict: bool = False,
+    bits: UserBits | None = None,
     discount_zeros: bool = False,
 ) -> LayerTable:
     """Records what one forward pass executes; count it as often as you like.
@@ -52,6 +54,9 @@ def trace(
         run: "auto" runs the model's arithmetic only where its values decide what it does
             next; "never" raises then.
         strict: Raise where an op has no rule, instead of reporting a lower bound.
+        bits: Widths that you know, {"layer*.conv2": (weight bits, input bits)} with globs of
+            module paths, or a callable (path, module) that returns such a pair or None; see
+            `LayerTable.with_bits`.
         discount_zeros: Look which weights are zero, for `count(..., discount_zeros=True)`
             and the convention "sparse_product"; the weights must have values.
 
@@ -62,10 +67,8 @@ def trace(
     check_run(run)
     module = module_of(model)
     call = forward_call(module, input_size, inputs, batch_size, dtype)
-    table = _table(record(module, call, run=run, training=training), call, strict)
-    if discount_zeros:
-        look_for_zeros(module, table)
-    return table
+    driver = record(module, call, run=run, training=training)
+    return _table(driver, call, strict, bits, discount_zeros)
 
 
 def scan(
@@ -79,6 +82,7 @@ def scan(
     training: bool = False,
     run: str = "auto",
     strict: bool = False,
+    bits: UserBits | None = None,
     discount_zeros: bool = False,
 ) -> Totals:
     """The totals and nothing else: the call for a search loop.
@@ -92,16 +96,12 @@ def scan(
     module = module_of(model)
     call = forward_call(module, input_size, inputs, batch_size, dtype)
     driver = record(module, call, run=run, training=training)
-    if discount_zeros:
-        table = _table(driver, call, strict)
-        look_for_zeros(module, table)
-        return table.totals(rules, discount_zeros=True)
-    if not strict:
+    if not (strict or bits or discount_zeros):
         try:
             return Totals(*driver.tracer.totals(rules))
         except OverflowError:
             pass  # again by the table, which knows the layer's path
-    return _table(driver, call, strict).totals(rules)
+    return _table(driver, call, strict, bits, discount_zeros).totals(rules, discount_zeros)
 
 
 def stat(
@@ -117,6 +117,7 @@ def stat(
     training: bool = False,
     run: str = "auto",
     strict: bool = False,
+    bits: UserBits | None = None,
     columns: str | Sequence[str] = "default",
     convention: str | None = None,
     discount_zeros: bool = False,
@@ -137,6 +138,7 @@ def stat(
         training: Keep the `training` flags while recording; timing is in eval mode.
         run: "auto" or "never"; see `trace`. Timing runs the model in any case.
         strict: Raise where an op has no rule; see `trace`.
+        bits: Widths that you know; see `trace`.
         columns: What the table shows; see `count`. "bits" is short for the bit widths
             and their sources, ("default", "bits") puts them beside the usual columns.
         convention: Name of a published convention whose total is printed too.
@@ -149,7 +151,7 @@ def stat(
     report = build_report(
         model, input_size, query_granularity, inputs=inputs, batch_size=batch_size, dtype=dtype,
         rules=rules, timing=timing, training=training, run=run, strict=strict,
-        columns=columns, convention=convention, discount_zeros=discount_zeros,
+        bits=bits, columns=columns, convention=convention, discount_zeros=discount_zeros,
     )  # fmt: skip
     print(report)  # noqa: T201 - the table is what stat is for
     return report
@@ -168,6 +170,7 @@ def build_report(
     training: bool = False,
     run: str = "auto",
     strict: bool = False,
+    bits: UserBits | None = None,
     columns: str | Sequence[str] = "default",
     convention: str | None = None,
     discount_zeros: bool = False,
@@ -181,14 +184,8 @@ def build_report(
         check_convention(convention)
     module = module_of(model)
     call = forward_call(module, input_size, inputs, batch_size, dtype)
-    table = _table(record(module, call, run=run, training=training), call, strict)
-    table.trainable_params = sum(
-        parameter.numel()
-        for parameter in module.parameters()
-        if parameter.requires_grad and not is_lazy(parameter)
-    )
-    if discount_zeros:
-        look_for_zeros(module, table)
+    driver = record(module, call, run=run, training=training)
+    table = _table(driver, call, strict, bits, discount_zeros)
     durations = None
     if timing and not (on_meta(module) or call.is_on_meta):
         durations = time_leaves(module, table.nodes, call.with_values())
@@ -201,13 +198,25 @@ def build_report(
 _RAN_MODEL = "What this model does depends on values, so it was run once to be recorded."
 
 
-def _table(driver: Driver, call: ForwardCall, strict: bool) -> LayerTable:
+def _table(
+    driver: Driver,
+    call: ForwardCall,
+    strict: bool,
+    bits: UserBits | None,
+    discount_zeros: bool,
+) -> LayerTable:
     """The table of a finished trace; under `strict` only if every op has a rule."""
+    module = driver.model
     table = build_table(
         driver.tracer,
         batch_size=call.batch_size,
         ran_model=driver.real,
         notes=[_RAN_MODEL] if driver.real else [],
+        trainable_params=sum(
+            parameter.numel()
+            for parameter in module.parameters()
+            if parameter.requires_grad and not is_lazy(parameter)
+        ),
     )
     if strict:
         missing = uncounted_ops(table)
@@ -218,4 +227,8 @@ def _table(driver: Driver, call: ForwardCall, strict: bool) -> LayerTable:
                 f"(of {len(missing)} such ops); strict=False reports a lower bound",
                 op.module_path,
             )
+    if bits is not None:
+        table = with_bits(table, bits, module)
+    if discount_zeros:
+        look_for_zeros(module, table)
     return table

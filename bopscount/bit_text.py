@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tabulate import tabulate
-
 if TYPE_CHECKING:
     from bopscount.bit_summary import BitSummary
 
@@ -25,7 +23,7 @@ def render_bits(summary: BitSummary) -> str:
         f"Model size, float parameters at 8 bit: {summary.int8_rest_mib:.2f}MiB",
         f"All-32-bit size: {summary.float32_mib:.2f}MiB, "
         f"compression ratio {summary.compression_ratio:.2f}",
-        *_parameters(summary),
+        _parameters(summary),
         f"Total MACs: {summary.total_macs:,}, binarised {summary.binary_share:.2%}",
     ]
     return "\n".join(
@@ -37,12 +35,15 @@ def render_bits(summary: BitSummary) -> str:
     )
 
 
-def _parameters(summary: BitSummary) -> list[str]:
+def _parameters(summary: BitSummary) -> str:
+    line = f"Params by logical shape: {summary.total_params:,}"
     if summary.trainable_params is None:
-        return []
-    return [f"Trainable params: {summary.trainable_params:,}"]
+        return line
+    return f"{line}; trainable: {summary.trainable_params:,}"
 
 
 def _table(rows: list[list[str]], headers: list[str]) -> str:
+    from tabulate import tabulate
+
     text = tabulate(rows, headers, tablefmt="plain", disable_numparse=True, stralign="right")
     return str(text)

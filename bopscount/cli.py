@@ -68,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--rules", choices=RULES, default="torchstat", help="what counts (default: torchstat)")
     add("--granularity", type=int, default=1, metavar="G", help="height of the modules that "
         "get a row (default: 1, the leaves)")  # fmt: skip
+    add("--bits", action="append", metavar="PATTERN=W,A", help="bits of weights and inputs of "
+        "the layers whose path matches, as in 'layer*.conv2=1,1'; repeatable")  # fmt: skip
     add("--columns", metavar="NAMES", help="columns of the table, as in 'default,bits' or "
         "'module name,Bops,W bits,A bits'")  # fmt: skip
     add("--convention", metavar="NAME", help="print the total in a published convention too, "
@@ -132,6 +134,7 @@ def _report(options: argparse.Namespace) -> Report:
     from bopscount.api import build_report
     from bopscount.loading import load_by_name, load_from_file
     from bopscount.networks import NETWORKS
+    from bopscount.user_bits import parse_bits
 
     built_in = NETWORKS.get(options.model)
     if options.size is None and built_in:
@@ -151,6 +154,7 @@ def _report(options: argparse.Namespace) -> Report:
         dtype=dtype,
         rules=options.rules,
         timing=not (options.no_timing or options.conventions),
+        bits=parse_bits(options.bits) if options.bits else None,
         columns=[name.strip() for name in (options.columns or "default").split(",")],
         convention=options.convention,
         discount_zeros=options.discount_zeros,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,9 @@ from bopscount import _core
 from bopscount.errors import InputError
 from bopscount.module_tree import Node
 from bopscount.totals import Totals
+
+if TYPE_CHECKING:
+    from bopscount.user_bits import Widths
 
 RULES = ("torchstat", "full")
 LEAF = ""
@@ -49,7 +53,7 @@ class LayerTable:
         ran_model: Whether the model's arithmetic was run.
         notes: Sentences that belong under every table of this model.
         trainable_params: Registered parameters that require a gradient; None where
-            nobody looked, as after `trace`.
+            nobody looked.
         assumptions: Sentences on what could not be read and what was taken instead.
     """
 
@@ -84,6 +88,20 @@ class LayerTable:
             columns = zip(*discounted_costs(self, rules), strict=True)
             return Totals(*map(sum, columns))
         return Totals(*name_layer(_core.count_totals, self, self.records, check_rules(rules)))
+
+    def with_bits(self, bits: Mapping[str, Widths]) -> LayerTable:
+        """A copy in which the layers with these paths have these (weight, input) bit widths.
+
+        Args:
+            bits: {"layer*.conv2": (1, 1), "fc": (8, 8)}: globs of module paths, of which the
+                last one that matches counts; None for a width leaves it.
+
+        Raises:
+            InputError: For a width outside 1-64, or a pattern that matches nothing.
+        """
+        from bopscount.user_bits import with_bits
+
+        return with_bits(self, bits)
 
     def owner_path(self, owner: int) -> str:
         """Module path of a row, with its role in parentheses."""

@@ -136,7 +136,7 @@ def look_for_zeros(model: nn.Module, table: LayerTable) -> None:
             records["nonzero_weights"][index] = size
             continue
         module = model.get_submodule(table.nodes[owner.node].path)
-        weight = _weight_of(module) if owner.role == LEAF else None
+        weight, as_used = _weight_of(module) if owner.role == LEAF else (None, False)
         if weight is not None and weight.is_meta:
             raise InputError(
                 f"discount_zeros needs weights with values, but those of {path or 'the model'} "
@@ -147,8 +147,9 @@ def look_for_zeros(model: nn.Module, table: LayerTable) -> None:
             dense.append(path)
             continue
         records["nonzero_weights"][index] = int(weight.detach().count_nonzero())
-        own_code = not type(module).__module__.startswith(("torch.nn.modules.", "torch.ao."))
-        if own_code and not hasattr(module, "quant_weight"):
+        quantised = bool(records["weight_bits_source"][index])
+        own_code = not type(module).__module__.startswith("torch.nn.modules.")
+        if not as_used and (quantised or own_code):
             stand_ins.append(path)
     if dense:
         table.assumptions.append(
@@ -170,8 +171,8 @@ def _listed(paths: list[str]) -> str:
     return ", ".join(unique[:_MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _weight_of(module: nn.Module) -> Tensor | None:
-    """The weight with its values as used, as far as the module hands it out."""
+def _weight_of(module: nn.Module) -> tuple[Tensor | None, bool]:
+    """The weight, and whether these are its values after quantisation."""
     import torch
 
     quant_weight = getattr(module, "quant_weight", None)  # brevitas: as its forward uses it
@@ -179,13 +180,13 @@ def _weight_of(module: nn.Module) -> Tensor | None:
         with torch.no_grad():
             values = quant_weight()
         values = getattr(values, "value", values)
-        return values if isinstance(values, torch.Tensor) else None
+        return (values, True) if isinstance(values, torch.Tensor) else (None, False)
     weight = getattr(module, "weight", getattr(module, "weights", None))
     if callable(weight) and not isinstance(weight, torch.Tensor):
         weight = weight()  # torch.ao's converted layers have a method
     if not isinstance(weight, torch.Tensor):
-        return None
+        return None, False
     if weight.is_quantized or type(weight) not in (torch.Tensor, torch.nn.Parameter):
         dequantize = getattr(weight, "dequantize", None)
-        return dequantize() if dequantize is not None else None
-    return weight
+        return (dequantize(), True) if dequantize is not None else (None, False)
+    return weight, False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from bopscount.errors import InputError
 
@@ -86,6 +86,7 @@ def _is_module_class(value: type) -> bool:
     return torch is not None and issubclass(value, torch.nn.Module)
 
 
+@overload
 def register_layer(
     class_or_qualified_name: type | str,
     *,
@@ -93,8 +94,24 @@ def register_layer(
     input_bits: Bits = None,
     output_bits: Bits = None,
     weight_shape: Shape = None,
-) -> None:
-    """Gives an own layer class a rule.
+) -> None: ...
+@overload
+def register_layer(
+    *,
+    weight_bits: Bits = None,
+    input_bits: Bits = None,
+    output_bits: Bits = None,
+    weight_shape: Shape = None,
+) -> Callable[[type[T]], type[T]]: ...
+def register_layer(
+    class_or_qualified_name: type | str | None = None,
+    *,
+    weight_bits: Bits = None,
+    input_bits: Bits = None,
+    output_bits: Bits = None,
+    weight_shape: Shape = None,
+) -> Callable[[type[T]], type[T]] | None:
+    """Gives an own layer class a rule; without a class, a decorator of one.
 
     The class becomes one row of the table, whatever it contains; of the ops that its
     forward runs, convolutions and matrix products are counted, at the given widths.
@@ -116,6 +133,16 @@ def register_layer(
     Example: `register_layer(SignConv, weight_bits=1, input_bits=1)`; a 64 -> 64, 3x3
     SignConv on 56x56 positions then has 36,864 x 3,136 = 115,605,504 bops.
     """
+    if class_or_qualified_name is None:
+
+        def decorate(cls: type[T]) -> type[T]:
+            register_layer(
+                cls, weight_bits=weight_bits, input_bits=input_bits,
+                output_bits=output_bits, weight_shape=weight_shape,
+            )  # fmt: skip
+            return cls
+
+        return decorate
     rule = LayerRule(weight_bits, input_bits, output_bits, weight_shape)
     for name in ("weight_bits", "input_bits", "output_bits", "weight_shape"):
         value = getattr(rule, name)
@@ -143,6 +170,7 @@ def register_layer(
     if taken:
         raise InputError(f"{name} is registered already; unregister_layer it first")
     known[key] = rule
+    return None
 
 
 def built_in_layer(**bits: Bits) -> Callable[[type[T]], type[T]]:

@@ -35,13 +35,13 @@ class Row(Totals):
         calls: How often the module (or the op) ran.
         weight_bits: Stored bits of a weight of the row's MAC op, None without one.
         input_bits: Stored bits of an element of its input, likewise.
+        duration: Seconds of a forward pass, None where not timed.
+        node: Index of the row's module in `Report.nodes`.
         param_bits: Bits that the row's parameters take, each at its true width; a weight
             stands on the row that reads it.
         weight_bits_source: Where the weight's width comes from: "floating" (its dtype: full
             precision), "user", "adapter", "producer", "dtype" or "measured"; None without one.
         input_bits_source: The same of the input's.
-        duration: Seconds of a forward pass, None where not timed.
-        node: Index of the row's module in `Report.nodes`.
     """
 
     module_path: str = ""
@@ -51,11 +51,11 @@ class Row(Totals):
     calls: int = 0
     weight_bits: int | None = None
     input_bits: int | None = None
+    duration: float | None = None
+    node: int = 0
     param_bits: int = 0
     weight_bits_source: str | None = None
     input_bits_source: str | None = None
-    duration: float | None = None
-    node: int = 0
 
 
 @dataclass(frozen=True, slots=True)

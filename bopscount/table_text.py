@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tabulate import tabulate
-
 from bopscount.errors import InputError
 from bopscount.report import Report, Row
 from bopscount.totals import Totals, named_costs
@@ -123,6 +121,8 @@ def _cells(header: str, report: Report, rows: list[Row]) -> list[str]:
 
 def render(report: Report) -> str:
     """The layer table, a total row, rules, the six summary lines, and footnotes."""
+    from tabulate import tabulate
+
     rows = report.rows
     shown = _shown(report)
     numbers = [*map(str, range(len(rows))), "total"]

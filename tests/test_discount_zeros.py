@@ -253,3 +253,33 @@ def test_a_layer_that_hands_out_its_quantised_weight_is_judged_by_that():
     linear = table.records["kind"] == _core.KINDS["linear"]
     assert table.records["nonzero_weights"][linear].tolist() == [3]
     assert not table.assumptions
+
+
+def test_a_weight_that_is_quantised_later_is_judged_as_it_is_stored_and_that_is_said():
+    layer = prune(nn.Linear(6, 5))
+    bopscount.register_layer(nn.Linear, weight_bits=4, input_bits=4)
+    try:
+        table = bopscount.trace(layer, (6,), discount_zeros=True)
+    finally:
+        bopscount.unregister_layer(nn.Linear)
+    assert table.records["nonzero_weights"].tolist() == [int(layer.weight.count_nonzero())]
+    assert "stored parameter" in table.assumptions[0]
+
+
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
+def test_a_converted_layer_hands_out_its_weight_by_a_method():
+    class Converted(nn.Module):
+        def __init__(self):
+            super().__init__()
+            scale, values = 0.5, torch.tensor([[0.1, 0.6, -1.0], [0.0, 0.2, 2.0]])
+            self._packed = torch.quantize_per_tensor(values, scale, 0, torch.qint8)
+
+        def weight(self):
+            return self._packed
+
+        def forward(self, x):
+            return nn.functional.linear(x, self._packed.dequantize())
+
+    table = bopscount.trace(Converted(), (3,), discount_zeros=True)
+    linear = table.records["kind"] == _core.KINDS["linear"]
+    assert table.records["nonzero_weights"][linear].tolist() == [3]

@@ -29,7 +29,7 @@ class ConventionTable:
         Raises:
             InputError: For a name that is none.
         """
-        if name not in self._values:
+        if not isinstance(name, str) or name not in self._values:
             raise unknown_convention(name, self._values)
         return self._values[name]
 

@@ -67,7 +67,8 @@ const Names &names() {
                  intern("run_for_real"),
                  intern("is_tainted"),
                  intern("__call__"),
-                 intern("__name__")};
+                 intern("__name__"),
+                 intern("fill_")};
   }();
   return interned;
 }

@@ -66,7 +66,7 @@ struct Value {
 };
 
 /// Functions that are answered without Python, by what they take.
-enum class NativeForm { linear, matmul, binary, binary_in_place };
+enum class NativeForm { linear, matmul, binary, binary_in_place, dropout, set_item };
 struct Native {
   NativeForm form;
   std::uint16_t kind;
@@ -197,6 +197,8 @@ private:
   PyObject *linear(const Native &function, PyObject *args, PyObject *keywords);
   PyObject *matmul(const Native &function, PyObject *args, PyObject *keywords);
   PyObject *binary(const Native &function, PyObject *args, PyObject *keywords);
+  PyObject *dropout(PyObject *args, PyObject *keywords);
+  PyObject *set_item(const Native &function, PyObject *args);
   void describe(Layer &layer, const Value *operands, std::size_t n_operands, const Form *out,
                 int channel_axis, bool batched);
   std::int32_t record(const Native &function, Layer &layer, const Value *operands,

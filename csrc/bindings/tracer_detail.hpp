@@ -46,6 +46,18 @@ inline bool is_transformed() {
   return transform.get() != Py_None;
 }
 
+/// Whether an index makes a view: of numbers, slices, None and Ellipsis.
+inline bool is_basic_index(PyObject *index) {
+  if (PyTuple_Check(index)) {
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(index); ++i)
+      if (PyTuple_Check(PyTuple_GET_ITEM(index, i)) || !is_basic_index(PyTuple_GET_ITEM(index, i)))
+        return false;
+    return true;
+  }
+  return PyLong_CheckExact(index) || PySlice_Check(index) || index == Py_None ||
+         index == Py_Ellipsis;
+}
+
 /// What a module class's __call__ is while it is traced; borrowed.
 PyObject *stand_in();
 

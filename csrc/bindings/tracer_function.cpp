@@ -37,10 +37,9 @@ std::vector<std::unique_ptr<Native>> natives;
 
 Native native_of(const py::tuple &given) {
   static const std::unordered_map<std::string, NativeForm> forms{
-      {"linear", NativeForm::linear},
-      {"matmul", NativeForm::matmul},
-      {"binary", NativeForm::binary},
-      {"binary_in_place", NativeForm::binary_in_place}};
+      {"linear", NativeForm::linear},   {"matmul", NativeForm::matmul},
+      {"binary", NativeForm::binary},   {"binary_in_place", NativeForm::binary_in_place},
+      {"dropout", NativeForm::dropout}, {"set_item", NativeForm::set_item}};
   return {forms.at(given[0].cast<std::string>()), given[1].cast<std::uint16_t>(),
           py::object(given[2]).release().ptr(), given[3].cast<std::size_t>()};
 }
@@ -67,7 +66,10 @@ void set_answers(const py::object &free, const py::object &reshaping, const py::
     add(function, makes ? Action::makes : Action::rule, rule.inc_ref().ptr());
   }
   for (const auto &[function, given] : native)
-    if (!rules.contains(function)) add(function, Action::rule, nullptr);
+    if (!rules.contains(function))
+      add(function,
+          py::cast<bool>(makers.attr("__contains__")(function)) ? Action::makes : Action::rule,
+          nullptr);
   for (const py::handle function : views)
     if (rules.contains(function))
       answers[PyLong_AsSize_t(PyDict_GetItem(answer_numbers, function.ptr()))].action =
@@ -128,18 +130,6 @@ bool to_sizes(PyObject *args, const Dims &in, Dims &out) {
     known = elements;
   }
   return known == elements;
-}
-
-/// Whether an index makes a view: of numbers, slices, None and Ellipsis.
-bool is_basic(PyObject *index) {
-  if (PyTuple_Check(index)) {
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(index); ++i)
-      if (PyTuple_Check(PyTuple_GET_ITEM(index, i)) || !is_basic(PyTuple_GET_ITEM(index, i)))
-        return false;
-    return true;
-  }
-  return PyLong_CheckExact(index) || PySlice_Check(index) || index == Py_None ||
-         index == Py_Ellipsis;
 }
 
 } // namespace
@@ -246,7 +236,7 @@ PyObject *Tracer::function(PyObject *func, PyObject *args, PyObject *keywords) {
     case Action::free: return PyObject_Call(func, args, keywords);
     case Action::view: return view(func, args, keywords);
     case Action::item:
-      if (PyTuple_GET_SIZE(args) == 2 && is_basic(PyTuple_GET_ITEM(args, 1)))
+      if (PyTuple_GET_SIZE(args) == 2 && is_basic_index(PyTuple_GET_ITEM(args, 1)))
         return view(func, args, keywords);
       [[fallthrough]];
     case Action::rule:

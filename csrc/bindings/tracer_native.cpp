@@ -15,6 +15,7 @@ PyObject *argument(PyObject *args, PyObject *keywords, Py_ssize_t i, const char 
   return value;
 }
 
+/// Of exactly these types.
 bool is_number(PyObject *value) { return PyLong_CheckExact(value) || PyFloat_CheckExact(value); }
 
 void set_second(Layer &layer, const Form &weight, std::uint8_t item_bytes) {
@@ -39,6 +40,8 @@ PyObject *Tracer::native(const Native &function, PyObject *args, PyObject *keywo
   case NativeForm::matmul: return matmul(function, args, keywords);
   case NativeForm::binary:
   case NativeForm::binary_in_place: return binary(function, args, keywords);
+  case NativeForm::dropout: return dropout(args, keywords);
+  case NativeForm::set_item: return set_item(function, args);
   }
   return nullptr;
 }
@@ -124,6 +127,47 @@ PyObject *Tracer::binary(const Native &function, PyObject *args, PyObject *keywo
   recording_.write(operands[0].slot, record(function, layer, operands, n_operands, form));
   Py_INCREF(left);
   return left;
+}
+
+/// dropout(input, p=0.5, training=True, inplace=False) that is off.
+PyObject *Tracer::dropout(PyObject *args, PyObject *keywords) {
+  Py_ssize_t n_named = 0;
+  PyObject *input = argument(args, keywords, 0, "input", n_named);
+  PyObject *p = argument(args, keywords, 1, "p", n_named);
+  PyObject *training = argument(args, keywords, 2, "training", n_named);
+  argument(args, keywords, 3, "inplace", n_named);
+  if (PyTuple_GET_SIZE(args) > 4 || PyDict_GET_SIZE(keywords) != n_named || training != Py_False ||
+      input == nullptr || Py_TYPE(input) != torch().tensor)
+    return nullptr;
+  if (p != nullptr) {
+    if (!is_number(p)) return nullptr;
+    const double share = PyFloat_AsDouble(p);
+    if (!(share >= 0 && share <= 1)) return PyErr_Clear(), nullptr;
+  }
+  Py_INCREF(input);
+  return input;
+}
+
+/// target[numbers and slices] = number: constants made in this trace are written to for
+/// real, for masks are drawn so.
+PyObject *Tracer::set_item(const Native &function, PyObject *args) {
+  PyObject *target = PyTuple_GET_ITEM(args, 0), *value = PyTuple_GET_ITEM(args, 2);
+  if (real_ || Py_TYPE(target) != torch().tensor || !is_basic_index(PyTuple_GET_ITEM(args, 1)) ||
+      !(is_number(value) || PyBool_Check(value)))
+    return nullptr;
+  const Recording::Slot slot = slot_of(target);
+  if (recording_.producer(slot) < 0 || is_live(target)) return nullptr;
+  const FunctionModesOff off(*this);
+  const Ref part = checked(PyObject_GetItem(target, PyTuple_GET_ITEM(args, 1)));
+  const Ref filled = checked(PyObject_CallMethodOneArg(part.get(), names().fill, value));
+  Value written;
+  if (!look(part.get(), written)) throw py::value_error("tensors of over 12 dimensions");
+  Layer layer;
+  layer.kind = function.kind;
+  describe(layer, nullptr, 0, written.form, 1, true);
+  put(target, slot,
+      record(layer, function.name, written.form->dims, written.form->dims, nullptr, 0, 0));
+  Py_RETURN_NONE;
 }
 
 } // namespace bopscount::bindings

@@ -237,6 +237,9 @@ def _clamp(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     return emit(KINDS["hardtanh"], "clamp", (x,), tuple(x.shape))
 
 
+NATIVE[F.dropout] = "dropout", KINDS["dropout"], "dropout", 0
+
+
 @rule(F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout)
 def _dropout(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     names = ("input", "p", "training", "inplace")

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
 from bopscount._core import KINDS, alias, emit
-from bopscount.tracing.functions.registry import MAKERS, existing, rule
+from bopscount.tracing.functions.registry import MAKERS, NATIVE, existing, rule
 from bopscount.tracing.inputs import CONSTANT_ELEMENTS
 
 
@@ -192,23 +192,9 @@ def _look_up(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, An
     return emit(KINDS["move"], "index", (x, index), shape, fields={"extra_elements": 0})
 
 
+# Constants made in this trace are written to for real: masks are drawn so.
 MAKERS.add(Tensor.__setitem__)
-
-
-@rule(Tensor.__setitem__)
-def _setitem(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Constants made in this trace are written to for real: masks are drawn so."""
-    target, index, value = args
-    parts = index if isinstance(index, tuple) else (index,)
-    if any(part is not None and type(part) not in (int, slice, type(...)) for part in parts):
-        return NotImplemented
-    if target.is_meta or driver.tracer.producer_of(target) < 0 or driver.is_tainted(target):
-        return NotImplemented
-    if driver.real or type(value) not in (int, float, bool):
-        return NotImplemented
-    part = target[index].fill_(value)
-    emit(KINDS["move"], "fill", (), tuple(part.shape), target.dtype, into=target)
-    return None
+NATIVE[Tensor.__setitem__] = "set_item", KINDS["move"], "fill", 0
 
 
 @rule(torch.roll, Tensor.roll, torch.flip, Tensor.flip)

@@ -1,0 +1,148 @@
+"""Bit widths that the caller gives, by module path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bopscount._core import BIT_SOURCES, OP_TABLE
+from bopscount.errors import InputError
+from bopscount.layer_table import LayerTable
+from bopscount.registry import MAX_BITS
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Widths = tuple[int | None, int | None]
+"""(weight bits, input bits); None leaves what was found."""
+UserBits = Mapping[str, Widths] | Callable[[str, "nn.Module"], Widths | None]
+
+_FIELDS = ("weight_bits", "input_bits")
+
+
+def with_bits(table: LayerTable, bits: UserBits, model: nn.Module | None = None) -> LayerTable:
+    """A copy of the table whose MAC ops have the given widths; the rest is shared.
+
+    Args:
+        table: What was traced.
+        bits: Glob patterns of module paths (`*` also matches dots) with (weight bits, input
+            bits), or a callable (path, module) -> (weight bits, input bits) or None. Where
+            several patterns match, the last one counts. Ops that a module runs itself, such
+            as its attention, have the module's path, and that with the kind: "attn.(matmul)".
+        model: What a callable gets its modules from.
+
+    Raises:
+        InputError: For widths outside 1-64, or a pattern that matches no layer with MACs.
+
+    Example: of ResNet-18, `with_bits(table, {"layer*.conv*": (1, 1)})` makes its sixteen
+    3x3 convolutions binary, and leaves the first one, the shortcuts and the classifier.
+    """
+    owners = dict(_mac_owners(table))
+    if callable(bits):
+        if model is None:
+            raise InputError("bits as a callable needs the model; give trace() the callable")
+        modules = dict(model.named_modules(remove_duplicate=False))
+        widths = {
+            owner: _checked(bits(path, modules[path]), f"bits({path!r}, ...)")
+            for owner, (path, _) in owners.items()
+        }
+    elif isinstance(bits, Mapping):
+        widths = _by_pattern(bits, owners, table)
+    else:
+        raise InputError(
+            "bits must be a dict of path patterns to (weight bits, input bits), or a callable "
+            f"(path, module) that returns such a pair or None, got {type(bits).__name__}"
+        )
+    records = table.records.copy()
+    is_mac = _is_mac(table)
+    for owner, pair in widths.items():
+        rows = is_mac & (records["owner"] == owner)
+        for field, width in zip(_FIELDS, pair, strict=True):
+            if width is not None:
+                records[field][rows] = width
+                records[f"{field}_source"][rows] = BIT_SOURCES["user"]
+    return replace(table, records=records)
+
+
+def _is_mac(table: LayerTable) -> Any:
+    macs = np.array([bool(row["macs"]) for row in OP_TABLE])
+    return macs[table.records["kind"]]
+
+
+def _mac_owners(table: LayerTable) -> Iterator[tuple[int, tuple[str, str]]]:
+    """Owners of MAC ops, with the path of the module and that of the row."""
+    for owner in np.unique(table.records["owner"][_is_mac(table)]).tolist():
+        yield owner, (table.nodes[table.owners[owner].node].path, table.owner_path(owner))
+
+
+def _by_pattern(
+    bits: Mapping[str, Widths], owners: dict[int, tuple[str, str]], table: LayerTable
+) -> dict[int, Widths]:
+    widths: dict[int, Widths] = {}
+    for pattern, pair in bits.items():
+        if not isinstance(pattern, str):
+            raise InputError(f"bits must have path patterns as keys, got {pattern!r}")
+        widths_given = _checked(pair, f"bits[{pattern!r}]")
+        matched = [
+            owner
+            for owner, names in owners.items()
+            if any(fnmatchcase(name, pattern) for name in names)
+        ]
+        if not matched:
+            raise InputError(_no_match(pattern, owners, table))
+        widths.update(dict.fromkeys(matched, widths_given))
+    return widths
+
+
+def _no_match(pattern: str, owners: dict[int, tuple[str, str]], table: LayerTable) -> str:
+    examples = ", ".join(repr(row) for _, row in list(owners.values())[:3]) or "none at all"
+    if any(fnmatchcase(node.path, pattern) for node in table.nodes):
+        return (
+            f"bits[{pattern!r}] matches only modules that run no convolution or matrix product "
+            f"themselves; a pattern such as {pattern + '.*'!r} matches those inside"
+        )
+    return f"bits[{pattern!r}] matches no layer; layers with MACs are {examples} and so on"
+
+
+def _checked(pair: Any, what: str) -> Widths:
+    if pair is None:
+        return None, None
+    if not isinstance(pair, (tuple, list)) or len(pair) != len(_FIELDS):
+        raise InputError(f"{what} must be (weight bits, input bits), got {pair!r}")
+    for width in pair:
+        if width is not None and (
+            isinstance(width, bool) or not isinstance(width, int) or not 1 <= width <= MAX_BITS
+        ):
+            raise InputError(
+                f"{what} must be whole numbers of bits from 1 to {MAX_BITS}, got {width!r}"
+            )
+    return tuple(pair)
+
+
+def parse_bits(given: list[str]) -> UserBits:
+    """Patterns as the command line takes them: "layer*.conv2=1,1", "fc=8,-" (- leaves it).
+
+    Raises:
+        InputError: For anything else.
+    """
+    bits: dict[str, Widths] = {}
+    for text in given:
+        pattern, _, widths = text.rpartition("=")
+        try:
+            weight, inputs = (
+                None if width.strip() == "-" else int(width) for width in widths.split(",")
+            )
+        except ValueError:
+            raise InputError(
+                f"--bits must be PATTERN=WEIGHT,INPUT as in 'layer*.conv2=1,1', got {text!r}"
+            ) from None
+        if not pattern:
+            raise InputError(
+                f"--bits must be PATTERN=WEIGHT,INPUT as in 'layer*.conv2=1,1', got {text!r}"
+            )
+        bits[pattern] = weight, inputs
+    return bits
