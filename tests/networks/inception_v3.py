@@ -16,9 +16,8 @@ def chain(channels, *convs):
     """Convolutions of (out, kernel) that keep the resolution."""
     layers = []
     for out_channels, kernel in convs:
-        kernel = kernel if isinstance(kernel, tuple) else (kernel, kernel)
-        padding = (kernel[0] // 2, kernel[1] // 2)
-        layers.append(conv(channels, out_channels, kernel, 1, padding))
+        rows, columns = kernel if isinstance(kernel, tuple) else (kernel, kernel)
+        layers.append(conv(channels, out_channels, (rows, columns), 1, (rows // 2, columns // 2)))
         channels = out_channels
     return nn.Sequential(*layers)
 

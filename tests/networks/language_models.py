@@ -2,7 +2,6 @@
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 
 class Attention(nn.Module):
@@ -20,7 +19,7 @@ class Attention(nn.Module):
             layer(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for layer in (self.query, self.key, self.value)
         )
-        mixed = F.scaled_dot_product_attention(query, key, value)
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value)
         return self.output(mixed.transpose(1, 2).flatten(2))
 
 
@@ -36,7 +35,7 @@ class LlamaBlock(nn.Module):
     def forward(self, x):
         x = x + self.attention(self.norm1(x))
         y = self.norm2(x)
-        return x + self.down(F.silu(self.gate(y)) * self.up(y))
+        return x + self.down(nn.functional.silu(self.gate(y)) * self.up(y))
 
 
 class Llama2(nn.Module):
@@ -62,7 +61,7 @@ class BertBlock(nn.Module):
 
     def forward(self, x):
         x = self.norm1(x + self.attention(x))
-        return self.norm2(x + self.down(F.gelu(self.up(x))))
+        return self.norm2(x + self.down(nn.functional.gelu(self.up(x))))
 
 
 class Bert(nn.Module):

@@ -37,7 +37,9 @@ def operation(name, channels):
 class Cell(nn.Module):
     def __init__(self, text, channels):
         super().__init__()
-        nodes = [[edge.split("~") for edge in node.strip("|").split("|")] for node in text.split("+")]
+        nodes = [
+            [edge.split("~") for edge in node.strip("|").split("|")] for node in text.split("+")
+        ]
         self.sources = [[int(source) for _, source in node] for node in nodes]
         self.edges = nn.ModuleList(
             nn.ModuleList(operation(name, channels) for name, _ in node) for node in nodes

@@ -36,7 +36,8 @@ class ResNet50(nn.Module):
 
     def __init__(self, num_classes=1000):
         super().__init__()
-        layers = [conv_norm(3, 64, 7, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
+        self.stem = conv_norm(3, 64, 7, 2)
+        layers = [nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
         channels = 64
         for stage, repeats in enumerate((3, 4, 6, 3)):
             width = 64 * 2**stage
@@ -47,4 +48,4 @@ class ResNet50(nn.Module):
         self.fc = nn.Linear(channels, num_classes)
 
     def forward(self, x):
-        return self.fc(torch.flatten(self.features(x), 1))
+        return self.fc(torch.flatten(self.features(self.stem(x)), 1))

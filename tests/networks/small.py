@@ -1,5 +1,7 @@
 """Small networks of other tools' tests, and the perceptron of jet classification."""
 
+from itertools import pairwise
+
 from torch import nn
 
 
@@ -7,7 +9,7 @@ def jet_perceptron():
     """16-64-32-32-5 (Duarte et al., 2018)."""
     widths = (16, 64, 32, 32, 5)
     layers = [nn.Linear(widths[0], widths[1])]
-    for before, after in zip(widths[1:], widths[2:], strict=False):
+    for before, after in pairwise(widths[1:]):
         layers += [nn.ReLU(), nn.Linear(before, after)]
     return nn.Sequential(*layers)
 
