@@ -13,7 +13,6 @@ from bopscount.conventions import check_convention
 from bopscount.counting import check_granularity, count, uncounted_ops
 from bopscount.errors import TraceError
 from bopscount.layer_table import LayerTable, check_rules
-from bopscount.nonzero import look_for_zeros
 from bopscount.report import Report
 from bopscount.table_text import check_columns
 from bopscount.timing import time_leaves
@@ -23,6 +22,7 @@ from bopscount.tracing.driver import Driver
 from bopscount.tracing.inputs import ForwardCall, forward_call
 from bopscount.tracing.model import module_of, on_meta
 from bopscount.tracing.table import build_table
+from bopscount.tracing.zero_weights import look_for_zeros
 from bopscount.user_bits import UserBits, with_bits
 
 
@@ -186,6 +186,11 @@ def build_report(
     call = forward_call(module, input_size, inputs, batch_size, dtype)
     driver = record(module, call, run=run, training=training)
     table = _table(driver, call, strict, bits, discount_zeros)
+    table.trainable_params = sum(
+        parameter.numel()
+        for parameter in module.parameters()
+        if parameter.requires_grad and not is_lazy(parameter)
+    )
     durations = None
     if timing and not (on_meta(module) or call.is_on_meta):
         durations = time_leaves(module, table.nodes, call.with_values())
@@ -212,11 +217,6 @@ def _table(
         batch_size=call.batch_size,
         ran_model=driver.real,
         notes=[_RAN_MODEL] if driver.real else [],
-        trainable_params=sum(
-            parameter.numel()
-            for parameter in module.parameters()
-            if parameter.requires_grad and not is_lazy(parameter)
-        ),
     )
     if strict:
         missing = uncounted_ops(table)

@@ -137,14 +137,7 @@ def bit_summary(table: LayerTable, discount_zeros: bool = False) -> BitSummary:
     """
     facts = Facts(table)
     macs = facts.nonzero_macs if discount_zeros else facts.macs
-    products = MAC_KINDS[table.records["kind"]]
-    pairs = np.unique(np.stack([facts.weight_bits, facts.input_bits])[:, products], axis=1)
-    by_pair = {
-        (int(w), int(a)): exact_sum(
-            macs, products & (facts.weight_bits == w) & (facts.input_bits == a)
-        )
-        for w, a in pairs.T
-    }
+    by_bits = facts.by_bits(macs, MAC_KINDS[table.records["kind"]])
     stored = stored_parameters(table, discount_zeros)
     params: Counter[int] = Counter()
     memory: Counter[int] = Counter()
@@ -157,7 +150,7 @@ def bit_summary(table: LayerTable, discount_zeros: bool = False) -> BitSummary:
             memory[width] += width * exact_sum(kept, widths == width)
     narrow = facts.weight_bits < FULL_PRECISION
     return BitSummary(
-        macs={pair: n for pair, n in by_pair.items() if n},
+        macs={bits: n for bits, n in by_bits.items() if n},
         params={width: params[width] for width in sorted(params)},
         memory_bits={width: memory[width] for width in sorted(memory)},
         quantised_params=exact_sum(stored.weights, narrow),
@@ -172,6 +165,6 @@ def has_new_low_bits(table: LayerTable) -> bool:
     narrow = facts.low_bit | ((facts.weight_bits < FULL_PRECISION) & (facts.weights > 0))
     for index in np.flatnonzero(narrow):
         node = table.nodes[table.owners[table.records["owner"][index]].node]
-        if node.class_name not in BY_NAME:
+        if node.class_name not in BY_NAME or not facts.binary[index]:
             return True
     return False

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bopscount import _core
 from bopscount.errors import InputError
-from bopscount.layer_table import LEAF, LayerTable, name_layer
+from bopscount.layer_table import LayerTable, name_layer
 from bopscount.totals import METRIC_NAMES
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
 
 _KINDS = [_core.KINDS[name] for name in ("conv", "conv_transpose", "linear")]
 _AT = {name: index for index, name in enumerate(METRIC_NAMES)}
@@ -113,80 +110,3 @@ def _unread_bytes(record: Any, zeros: int, rules: str) -> int:
     )
     without = bits - zeros * size["weight_bits"]
     return -(-bits // _BYTE) - -(-without // _BYTE)
-
-
-def look_for_zeros(model: nn.Module, table: LayerTable) -> None:
-    """Fills `nonzero_weights` of the table's convolutions and linear layers.
-
-    The weights are read and never written. One-bit weights are two levels, neither of
-    them zero. What a layer of other code computes from its parameter before it uses it
-    is not seen: its parameter is looked at instead, and the table says so. A layer
-    whose weights cannot be found counts as dense, and the table says that too.
-
-    Raises:
-        InputError: If the weights have no values, being on the meta device.
-    """
-    records = table.records
-    dense, stand_ins = [], []
-    for index in np.flatnonzero(prunable(table)):
-        size = int(records["weight_elements"][index])
-        owner = table.owners[records["owner"][index]]
-        path = table.owner_path(int(records["owner"][index]))
-        if records["weight_bits_source"][index] and records["weight_bits"][index] == 1:
-            records["nonzero_weights"][index] = size
-            continue
-        module = model.get_submodule(table.nodes[owner.node].path)
-        weight, as_used = _weight_of(module) if owner.role == LEAF else (None, False)
-        if weight is not None and weight.is_meta:
-            raise InputError(
-                f"discount_zeros needs weights with values, but those of {path or 'the model'} "
-                "are on the meta device; give a model that holds its weights"
-            )
-        if weight is None or weight.numel() != size:
-            records["nonzero_weights"][index] = size
-            dense.append(path)
-            continue
-        records["nonzero_weights"][index] = int(weight.detach().count_nonzero())
-        quantised = bool(records["weight_bits_source"][index])
-        own_code = not type(module).__module__.startswith("torch.nn.modules.")
-        if not as_used and (quantised or own_code):
-            stand_ins.append(path)
-    if dense:
-        table.assumptions.append(
-            f"Zero weights of {_listed(dense)} could not be looked for; they count as dense."
-        )
-    if stand_ins:
-        table.assumptions.append(
-            f"Zero weights of {_listed(stand_ins)} were looked for in the stored parameter, "
-            "not in what its forward makes of it."
-        )
-
-
-_MAX_LISTED = 8
-
-
-def _listed(paths: list[str]) -> str:
-    unique = list(dict.fromkeys(path or "the model" for path in paths))
-    more = len(unique) - _MAX_LISTED
-    return ", ".join(unique[:_MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
-
-
-def _weight_of(module: nn.Module) -> tuple[Tensor | None, bool]:
-    """The weight, and whether these are its values after quantisation."""
-    import torch
-
-    quant_weight = getattr(module, "quant_weight", None)  # brevitas: as its forward uses it
-    if callable(quant_weight):
-        with torch.no_grad():
-            values = quant_weight()
-        values = getattr(values, "value", values)
-        return (values, True) if isinstance(values, torch.Tensor) else (None, False)
-    weight = getattr(module, "weight", getattr(module, "weights", None))
-    if callable(weight) and not isinstance(weight, torch.Tensor):
-        weight = weight()  # torch.ao's converted layers have a method
-    if not isinstance(weight, torch.Tensor):
-        return None, False
-    if weight.is_quantized or type(weight) not in (torch.Tensor, torch.nn.Parameter):
-        dequantize = getattr(weight, "dequantize", None)
-        return (dequantize(), True) if dequantize is not None else (None, False)
-    return weight, False

@@ -146,6 +146,13 @@ def test_a_low_bit_layer_of_another_class_brings_the_summary(bits):
     assert ("binarised" in str(report)) == report.shows_bits
 
 
+def test_an_original_class_at_other_widths_brings_the_summary():
+    table = bopscount.trace(BiRealNet18().blocks[0][0], (64, 8, 8))
+    assert not bopscount.count(table).shows_bits
+    table.records["weight_bits"][table.records["kind"] == _core.KINDS["conv"]] = 2
+    assert bopscount.count(table).shows_bits
+
+
 def test_a_float_model_has_no_summary_under_its_table():
     assert "binarised" not in str(bopscount.count(bopscount.trace(nn.Linear(4, 4), (4,))))
 

@@ -375,6 +375,8 @@ def test_a_number_is_printed_with_its_convention():
     report = bopscount.count(example_table(), convention="reactnet")
     assert "Total 22,632 OPs (convention: reactnet)" in str(report).splitlines()
     assert "convention" not in str(bopscount.count(example_table()))
+    both = bopscount.count(example_table()).conventions()["torchstat"]
+    assert str(both) == "Bops 561,664, Flops 14,888 (convention: torchstat)"
 
 
 def test_the_side_by_side_table_has_a_line_for_each_convention():

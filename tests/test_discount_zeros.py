@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference import DEFAULTS, METRICS, layer_costs
 from torch import nn
+from torch.nn.utils.prune import l1_unstructured
 
 import bopscount
 from bopscount import InputError, _core
@@ -215,10 +216,10 @@ def test_what_cannot_be_looked_at_is_assumed_dense_and_said():
         def __init__(self):
             super().__init__()
             self.inner = nn.Identity()
-            self.weight = nn.Parameter(torch.zeros(5, 6))
+            self.one = nn.Parameter(torch.zeros(5, 3))
 
         def forward(self, x):
-            return nn.functional.linear(self.inner(x), self.weight)
+            return nn.functional.linear(self.inner(x), torch.cat([self.one, self.one], 1))
 
     report = bopscount.stat(Functional(), (6,), timing=False, discount_zeros=True)
     assert report.totals.macs == 30
@@ -283,3 +284,89 @@ def test_a_converted_layer_hands_out_its_weight_by_a_method():
     table = bopscount.trace(Converted(), (3,), discount_zeros=True)
     linear = table.records["kind"] == _core.KINDS["linear"]
     assert table.records["nonzero_weights"][linear].tolist() == [3]
+
+
+def test_a_parametrised_weight_is_judged_as_it_is_used():
+    class Masked(nn.Module):
+        def forward(self, weight):
+            return weight * (weight > 0)
+
+    layer = nn.Linear(6, 5)
+    positive = int((layer.weight > 0).sum())
+    nn.utils.parametrize.register_parametrization(layer, "weight", Masked())
+    table = bopscount.trace(layer, (6,), discount_zeros=True)
+    linear = table.records["kind"] == _core.KINDS["linear"]
+    assert table.records["nonzero_weights"][linear].tolist() == [positive]
+    assert 0 < positive < 30
+    assert not table.assumptions
+
+
+def test_looking_at_a_weight_that_changes_its_module_changes_nothing():
+    layer = nn.utils.parametrizations.spectral_norm(nn.Linear(6, 5)).train()
+    buffers = {name: value.clone() for name, value in layer.named_buffers()}
+    bopscount.trace(layer, (6,), discount_zeros=True)
+    assert layer.training
+    assert len(buffers) == 2
+    assert all(torch.equal(value, buffers[name]) for name, value in layer.named_buffers())
+
+
+def test_weights_pruned_by_torch_itself_are_seen():
+    layer = nn.Linear(6, 5)
+    l1_unstructured(layer, "weight", amount=0.4)
+    assert bopscount.scan(layer, (6,), discount_zeros=True).macs == 18
+
+
+def test_the_projections_of_attention_are_looked_at():
+    layer = nn.MultiheadAttention(4, 2, bias=False)
+    with torch.no_grad():
+        layer.in_proj_weight[:5] = 0
+        layer.out_proj.weight[:, 1] = 0
+    x = torch.zeros(3, 1, 4)
+    table = bopscount.trace(layer, inputs=(x, x, x), discount_zeros=True)
+    macs = bopscount.count(table, discount_zeros=True).by_kind()["linear"].macs
+    assert macs == 3 * (48 - 20) + 3 * (16 - 4)
+    assert not table.assumptions
+
+
+def test_projections_of_other_widths_are_looked_at():
+    layer = nn.MultiheadAttention(4, 2, bias=False, kdim=3, vdim=5)
+    with torch.no_grad():
+        layer.q_proj_weight[1] = 0
+        layer.v_proj_weight[:3] = 0
+    sizes = (4, 3, 5)
+    inputs = tuple(torch.zeros(2, 1, size) for size in sizes)
+    table = bopscount.trace(layer, inputs=inputs, discount_zeros=True)
+    macs = bopscount.count(table, discount_zeros=True).by_kind()["linear"].macs
+    assert macs == 2 * ((16 - 4) + 12 + (20 - 15) + 16)
+    assert not table.assumptions
+
+
+def test_equal_parameters_that_a_forward_uses_itself_are_not_guessed_at():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Identity()
+            self.a, self.b = nn.Parameter(torch.eye(6)), nn.Parameter(torch.ones(6, 6))
+
+        def forward(self, x):
+            x = nn.functional.linear(self.inner(x), self.b)
+            return nn.functional.linear(x, self.a)
+
+    table = bopscount.trace(Twice(), (6,), discount_zeros=True)
+    assert table.totals(discount_zeros=True).macs == 72
+    assert "count as dense" in table.assumptions[0]
+
+
+def test_a_parameter_that_a_forward_uses_itself_is_looked_at_and_that_is_said():
+    class Functional(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Identity()
+            self.matrix = nn.Parameter(torch.eye(6))
+
+        def forward(self, x):
+            return nn.functional.linear(self.inner(x), self.matrix)
+
+    table = bopscount.trace(Functional(), (6,), discount_zeros=True)
+    assert table.totals(discount_zeros=True).macs == 6
+    assert "(linear)" in table.assumptions[0]

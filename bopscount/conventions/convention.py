@@ -94,7 +94,8 @@ class ConventionValue:
     def __str__(self) -> str:
         if self.value is None:
             return f"{self.name}: {self.missing}"
-        return f"{number_text(self.value)} {self.unit} (convention: {self.name})"
+        number = f"{number_text(self.value)} {self.unit}".rstrip()
+        return f"{number} (convention: {self.name})"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

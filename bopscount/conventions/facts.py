@@ -121,14 +121,19 @@ class Facts:
                 norms[owner] = (int(records["in_channels"][index]), affine)
         return list(norms.values())
 
-    def products(self, macs: Integers, mask: Mask, input_bits: Any = None) -> int:
+    def by_bits(
+        self, macs: Integers, mask: Mask, input_bits: Integers | None = None
+    ) -> dict[tuple[int, int], int]:
+        """Sums of `macs` by (weight bits, input bits) over the records of `mask`."""
+        weights, inputs = self.weight_bits, self.input_bits if input_bits is None else input_bits
+        return {
+            (w, a): exact_sum(macs, mask & (weights == w) & (inputs == a))
+            for w, a in sorted(set(zip(weights[mask].tolist(), inputs[mask].tolist(), strict=True)))
+        }
+
+    def products(self, macs: Integers, mask: Mask, input_bits: Integers | None = None) -> int:
         """Sum of macs x weight bits x input bits over the records of `mask`."""
-        inputs = self.input_bits if input_bits is None else input_bits
-        pairs = np.unique(np.stack([self.weight_bits[mask], inputs[mask]]), axis=1)
-        return sum(
-            int(w) * int(a) * exact_sum(macs, mask & (self.weight_bits == w) & (inputs == a))
-            for w, a in pairs.T
-        )
+        return sum(w * a * n for (w, a), n in self.by_bits(macs, mask, input_bits).items())
 
     @cached_property
     def reads_network_input(self) -> Mask:
