@@ -74,5 +74,5 @@ class BinaryDenseNet(nn.Module):
 
 def binary_densenet28(grouped: bool = False) -> nn.Module:
     """BinaryDenseNet-28; `grouped` takes MeliusNet's stem instead of a 7x7 convolution."""
-    stem = grouped_stem() if grouped else plain_stem()
+    stem = grouped_stem() if grouped else plain_stem(relu=True)
     return BinaryDenseNet((6, 6, 6, 5), (160, 192, 256), stem)

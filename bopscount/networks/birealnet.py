@@ -52,7 +52,7 @@ class BiRealNet(nn.Module):
         num_classes: int = 1000,
     ) -> None:
         super().__init__()
-        self.stem = plain_stem()
+        self.stem = plain_stem(relu=False)
         channels, layers = 64, list[nn.Module]()
         for stage, repeats in enumerate(blocks):
             width = 64 * 2**stage

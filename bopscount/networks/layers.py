@@ -16,8 +16,8 @@ from bopscount.registry import built_in_layer
 
 
 def straight_through(quantised: Tensor, x: Tensor) -> Tensor:
-    """The values of `quantised` with the gradient of `x`."""
-    return (quantised - x).detach() + x
+    """The values of `quantised`, to the bit, with the gradient of `x`."""
+    return quantised.detach() + (x - x.detach())
 
 
 def quantise(x: Tensor, bits: int, scale: Tensor | float) -> Tensor:

@@ -10,11 +10,14 @@ def norm_relu(channels: int) -> list[nn.Module]:
     return [nn.BatchNorm2d(channels), nn.ReLU()]
 
 
-def plain_stem() -> nn.Sequential:
-    """ResNet's: one 7x7 convolution of stride 2, 118,013,952 MACs."""
-    return nn.Sequential(
-        nn.Conv2d(3, 64, 7, 2, 3, bias=False), *norm_relu(64), nn.MaxPool2d(3, 2, 1)
-    )
+def plain_stem(relu: bool) -> nn.Sequential:
+    """ResNet's: one 7x7 convolution of stride 2, 118,013,952 MACs.
+
+    Args:
+        relu: Whether a ReLU follows; not where the sign of the result is what counts.
+    """
+    norm = norm_relu(64) if relu else [nn.BatchNorm2d(64)]
+    return nn.Sequential(nn.Conv2d(3, 64, 7, 2, 3, bias=False), *norm, nn.MaxPool2d(3, 2, 1))
 
 
 def grouped_stem() -> nn.Sequential:
