@@ -205,7 +205,8 @@ PyObject *Tracer::call_forward(const Node &node, PyObject *const *args, Py_ssize
   all.insert(all.end(), args, args + n_args + n_keywords);
   const auto n_all = static_cast<std::size_t>(n_args + 1);
   // Hooks are torch's business; without any, its detour through them is saved.
-  if (node.is_hooked()) return PyObject_Vectorcall(torch().module_call, all.data(), n_all, keywords);
+  if (node.is_hooked())
+    return PyObject_Vectorcall(torch().module_call, all.data(), n_all, keywords);
   return PyObject_VectorcallMethod(names().forward, all.data(), n_all, keywords);
 }
 
