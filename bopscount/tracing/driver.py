@@ -225,7 +225,7 @@ class Driver:
                 args, kwargs = _stay_here(func, args, kwargs)
         else:
             self._count_op()
-        with _Dispatched(self):
+        with _Dispatched(self, stays=func in _MOVES):
             out = func(*args, **kwargs)
         # Where torch hands an operand back, it is the caller's own.
         return self._originals.get(id(out), out) if isinstance(out, Tensor) else out
@@ -328,11 +328,15 @@ class _Guarded(TorchDispatchMode):
 
 
 class _Dispatched(TorchDispatchMode):
-    """Shows every ATen op, and sees that none writes on the model."""
+    """Shows every ATen op, and sees that none writes on the model.
 
-    def __init__(self, driver: Driver) -> None:
+    Attributes:
+        stays: Whether a copy to another device stays on meta: constants may be believed there.
+    """
+
+    def __init__(self, driver: Driver, stays: bool) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._driver = driver
+        self._driver, self._stays = driver, stays
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
@@ -341,8 +345,7 @@ class _Dispatched(TorchDispatchMode):
             values = (args, kwargs)
             if any(tensor.is_meta for tensor in tensors_of(values)):
                 args, kwargs = map_tensors(self._driver.to_meta, values)
-                if kwargs.get("device") is not None:
-                    # A copy to where the model believes its constants are.
+                if self._stays and kwargs.get("device") is not None:
                     kwargs = {**kwargs, "device": torch.device("meta")}
         out = func(*args, **kwargs)
         record_aten(self._driver.emitter, func, args, kwargs, out)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from corpus.comparing import Count, Library, Outcome, message, ours, outcome_of, reference, to_meta
 from corpus.transformer_inputs import ALWAYS_REAL, Builder
@@ -215,7 +215,9 @@ def variant_of(model: nn.Module, mine: Count, theirs: Count, **more: Any) -> Out
 def with_values(inputs: dict[str, Any]) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(0)
     return {
-        name: torch.rand(value.shape, generator=generator) if value.is_meta else value
+        name: torch.rand(value.shape, generator=generator)
+        if isinstance(value, Tensor) and value.is_meta
+        else value
         for name, value in inputs.items()
     }
 
