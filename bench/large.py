@@ -26,22 +26,44 @@ LLAMA = {
 
 
 def measure_chain(rounds: int) -> list[dict[str, float]]:
-    """Scans of one nn.Sequential's first 10^3, 10^4 and all 10^5 modules."""
+    """Scans of one nn.Sequential's first 10^3, 10^4 and all 10^5 modules.
+
+    Beside them a loop that reads what a scan must read of each module, in turns: what both
+    lose with size is the caches' doing.
+    """
     with torch.device("meta"):
         chain = nn.Sequential(*(nn.Linear(WIDTH, WIDTH) for _ in range(CHAIN_SIZES[-1])))
     rows = []
     for size in CHAIN_SIZES:
         part = chain[:size]
-        times = []
+        times, bare_times = [], []
         for _ in range(rounds):
             start = time.perf_counter()
             totals = bopscount.scan(part, (WIDTH,))
-            times.append(time.perf_counter() - start)
+            scanned = time.perf_counter()
+            for module in part:
+                read(module)
+            times.append(scanned - start)
+            bare_times.append(time.perf_counter() - scanned)
         assert totals.macs == size * WIDTH * WIDTH
         rows.append(
-            {"modules": size, "ms": min(times) * 1e3, "us_per_module": min(times) / size * 1e6}
+            {
+                "modules": size,
+                "ms": min(times) * 1e3,
+                "us_per_module": min(times) / size * 1e6,
+                "bare_us_per_module": min(bare_times) / size * 1e6,
+            }
         )
     return rows
+
+
+def read(module: nn.Module) -> None:
+    """Parameters with their flags, hooks, buffers and attributes."""
+    parameters, attributes = module._parameters, module.__dict__
+    for parameter in parameters.values():
+        parameter.shape, parameter.dtype, parameter.requires_grad  # noqa: B018
+    for name in ("training", "_buffers", "_forward_hooks", "_forward_pre_hooks", "in_features"):
+        attributes[name]
 
 
 def llama_macs(tokens: int) -> int:

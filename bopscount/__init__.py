@@ -25,6 +25,7 @@ from bopscount.conventions import (
 from bopscount.counting import count
 from bopscount.errors import BopscountError, InputError, TraceError
 from bopscount.layer_table import LayerTable
+from bopscount.parallel import map
 from bopscount.registry import register_layer, unregister_layer
 from bopscount.report import Report, Row, Uncounted
 from bopscount.totals import Totals
@@ -51,6 +52,7 @@ __all__ = [
     "Uncounted",
     "convention_value",
     "count",
+    "map",
     "new_layers",
     "register_layer",
     "scan",

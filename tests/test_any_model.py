@@ -353,6 +353,88 @@ def test_functional_call_with_weights_of_another_shape_is_followed():
     assert scan(Calls(forward, parameter(2, 8), a=linear()), ROWS).macs == 3 * 16
 
 
+def test_inside_vmap_a_copy_to_where_the_constants_are_is_followed():
+    """As transformers does with masks, for which it takes the device of its positions."""
+
+    def forward(self, x):
+        positions = torch.arange(3, device=x.device)
+
+        def allowed(i, j):
+            allowed = positions.new_ones((), dtype=torch.bool) & (i <= j)
+            return allowed & (x[i, 0] > 0).to(allowed.device)
+
+        mask = torch.vmap(torch.vmap(allowed, (None, 0)), (0, None))(positions, positions)
+        return mask.to(x.dtype) @ self.a(x)
+
+    model = Calls(forward, a=linear())
+    assert scan(model, ROWS).macs == macs_on_meta(model, ROWS) == 3 * PER_ROW + 3 * 3 * 6
+
+
+def test_a_size_may_come_from_a_tensor_of_integers():
+    def forward(self, x, sizes):
+        height, width = sizes
+        return self.a(F.interpolate(x[None, None], size=(height, width), mode="bilinear"))
+
+    model = Calls(forward, a=linear())
+    assert scan(model, (ROWS, torch.tensor([5, 8]))).macs == 5 * PER_ROW
+
+
+@pytest.mark.parametrize(
+    "move",
+    [
+        lambda i, x: i.to(x.device),
+        lambda i, x: i.to(device=x.device, dtype=torch.int32),
+        lambda i, x: torch.as_tensor(i, device=x.device),
+        lambda i, x: torch.as_tensor([2], device=x.device),
+    ],
+)
+def test_integers_that_are_moved_to_where_the_input_is_keep_their_values(move):
+    model = Calls(lambda self, x, i: self.a(x[: move(i, x).tolist()[0]]), a=linear())
+    assert scan(model, (ROWS, torch.tensor([2]))).macs == 2 * PER_ROW
+    assert scan(model, (ROWS.to("meta"), torch.tensor([2]))).macs == 2 * PER_ROW
+
+
+CHOSEN = torch.tensor([True, False, True])
+
+
+@pytest.mark.parametrize(
+    "select",
+    [
+        lambda x, chosen: x[chosen],
+        lambda x, chosen: x[chosen.to(x.device), :],
+        lambda x, chosen: x[None, chosen][0],
+        lambda x, chosen: x.t()[..., chosen].t(),
+        lambda x, chosen: x[chosen[:, None].expand_as(x)].view(-1, 8),
+        lambda x, chosen: x[:, None][chosen, torch.zeros(2, dtype=torch.int64)],
+    ],
+)
+def test_an_index_by_a_mask_of_known_values_has_a_known_shape(select):
+    model = Calls(lambda self, x, chosen: self.a(select(x, chosen)), a=linear())
+    assert select(ROWS, CHOSEN).shape == (2, 8)
+    assert scan(model, (ROWS, CHOSEN)).macs == 2 * PER_ROW
+
+
+def test_a_large_mask_that_is_a_small_one_expanded_is_looked_into():
+    def forward(self, x, chosen):
+        mask = chosen[:, None].expand_as(x).to(x.device)
+        return self.a(x[mask].view(-1, 8))
+
+    chosen = torch.arange(20_000) < 7
+    assert scan(
+        Calls(forward, a=linear()), (torch.empty(20_000, 8, device="meta"), chosen)
+    ).macs == (7 * PER_ROW)
+
+
+def test_a_mask_of_another_length_is_an_error_and_one_from_the_input_is_not_known():
+    with pytest.raises(TraceError):
+        scan(function(lambda x, chosen: x[chosen]), (ROWS, CHOSEN[:2]))
+    with pytest.raises(TraceError):
+        scan(function(lambda x: x[x[:, 0] > 0]), ROWS)
+    written = function(lambda x, chosen: x[chosen.clone().logical_and_(x[:, 0] > 0)])
+    with pytest.raises(TraceError):
+        scan(written, (ROWS, CHOSEN))
+
+
 def test_vmap_over_an_ensemble_is_followed():
     def forward(self, x):
         def one(weight):
@@ -476,6 +558,24 @@ def test_pre_hooks_that_change_inputs_change_what_is_done():
     assert report.totals.macs == 6 * PER_ROW
     model.register_forward_pre_hook(lambda module, args: (torch.cat([args[0]] * 5),))
     assert scan(model, ROWS).macs == 30 * PER_ROW
+
+
+@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("kind", ["register_forward_hook", "register_forward_pre_hook"])
+def test_hooks_that_a_forward_registers_are_called_and_taken_away(kind, index):
+    """As transformers does, the first time that a model is asked for its hidden states."""
+    seen = []
+
+    def forward(self, x):
+        getattr(self.layers[index], kind)(lambda module, args, *output: seen.append(form(args[0])))
+        return self.layers(x)
+
+    model = Calls(forward, layers=nn.Sequential(linear(), nn.Sequential(nn.ReLU())))
+    assert scan(model, ROWS).macs == 3 * PER_ROW
+    assert seen == [((3, (8, 6)[index]), torch.float32)]
+    layer = model.layers[index]
+    assert not layer._forward_hooks
+    assert not layer._forward_pre_hooks
 
 
 def test_hooks_with_keywords_and_hooks_on_inner_modules_are_called():

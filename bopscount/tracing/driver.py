@@ -37,6 +37,10 @@ TRACING = RLock()
 _REGULAR = (Tensor, nn.Parameter)
 
 
+MASK_ELEMENTS = 2**24
+"""Up to this size a constant mask, often a small one expanded, is looked into."""
+
+
 class Driver:
     """One trace of one model.
 
@@ -164,6 +168,10 @@ class Driver:
     ) -> Any:
         """A function of constants: recorded by its rule, and run, for its values may be asked."""
         large = elements > CONSTANT_ELEMENTS
+        if large and func is Tensor.to:
+            moved, named = _stay_here(func, args, kwargs)
+            if func(*moved, **named) is args[0]:
+                return args[0]  # no copy: a view of a small one stays a constant
         if large:
             args, kwargs = map_tensors(self.to_meta, (args, kwargs))
         recorded = rule(self, func, args, kwargs)
@@ -175,6 +183,7 @@ class Driver:
             large = large or recorded.numel() > CONSTANT_ELEMENTS
         if large or _elements(recorded) > CONSTANT_ELEMENTS:
             return recorded
+        args, kwargs = _stay_here(func, args, kwargs)
         return self.run_for_real(func, args, kwargs, recorded)
 
     def is_tainted(self, tensor: Tensor) -> bool:
@@ -207,13 +216,43 @@ class Driver:
             constant = not any(map(self._live, tensors_of((args, kwargs))))
             if not constant or _elements((args, kwargs)) > CONSTANT_ELEMENTS:
                 self._taint(func, args)
-                args, kwargs = map_tensors(self.to_meta, (args, kwargs))
+                if func is Tensor.tolist:  # below, copies to another device stay on meta
+                    raise RuntimeError("tolist() of a meta tensor, which has no values")
+                if func is Tensor.__getitem__:
+                    args = (args[0], self._without_masks(*args))
+                args, kwargs = map_tensors(self._to_meta_but_numbers, (args, kwargs))
+            else:
+                args, kwargs = _stay_here(func, args, kwargs)
         else:
             self._count_op()
         with _Dispatched(self):
             out = func(*args, **kwargs)
         # Where torch hands an operand back, it is the caller's own.
         return self._originals.get(id(out), out) if isinstance(out, Tensor) else out
+
+    def _to_meta_but_numbers(self, tensor: Tensor) -> Tensor:
+        """Torch may take a constant integer for a size, and ask for its value."""
+        number = tensor.dim() == 0 and not tensor.is_floating_point() and not tensor.is_complex()
+        return tensor if number and not self._live(tensor) else self.to_meta(tensor)
+
+    def _without_masks(self, x: Tensor, index: Any) -> Any:
+        """An index by constant masks as one by numbers, whose shape does not ask for values."""
+        given = index if isinstance(index, tuple) else (index,)
+        parts: list[Any] = []
+        at = 0
+        for place, part in enumerate(given):
+            if part is ...:
+                used = sum(map(_dims_indexed, given[place + 1 :]))
+                at = x.dim() - used
+            mask = isinstance(part, Tensor) and part.dtype is torch.bool and part.dim()
+            if mask and not self._live(part) and part.numel() <= MASK_ELEMENTS:
+                if part.shape != x.shape[at : at + part.dim()]:
+                    return index  # an error, which torch words
+                parts.extend(part.nonzero(as_tuple=True))
+            else:
+                parts.append(part)
+            at += _dims_indexed(part)
+        return tuple(parts)
 
     def _taint(self, func: Any, args: tuple[Any, ...]) -> None:
         """A constant that is written into with what is not constant is none any more."""
@@ -239,6 +278,28 @@ class Driver:
             known = self._metas[id(tensor)] = (tensor, meta)
             self._originals[id(meta)] = tensor
         return known[1]
+
+
+def _dims_indexed(part: Any) -> int:
+    """How many dimensions a part of an index stands for; those of ... are counted apart."""
+    if isinstance(part, Tensor) and part.dtype is torch.bool:
+        return part.dim()
+    return 0 if part is None or part is ... or isinstance(part, bool) else 1
+
+
+_MOVES = (Tensor.to, torch.as_tensor, torch.asarray)
+
+
+def _stay_here(func: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
+    """Constants that are moved to where the input is keep their values."""
+    if func not in _MOVES:
+        return args, kwargs
+
+    def here(value: Any) -> Any:
+        away = value == "meta" if isinstance(value, str) else value == torch.device("meta")
+        return "cpu" if isinstance(value, (str, torch.device)) and away else value
+
+    return tuple(map(here, args)), {name: here(value) for name, value in kwargs.items()}
 
 
 def _elements(value: Any) -> int:
@@ -280,6 +341,9 @@ class _Dispatched(TorchDispatchMode):
             values = (args, kwargs)
             if any(tensor.is_meta for tensor in tensors_of(values)):
                 args, kwargs = map_tensors(self._driver.to_meta, values)
+                if kwargs.get("device") is not None:
+                    # A copy to where the model believes its constants are.
+                    kwargs = {**kwargs, "device": torch.device("meta")}
         out = func(*args, **kwargs)
         record_aten(self._driver.emitter, func, args, kwargs, out)
         return out

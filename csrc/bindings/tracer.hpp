@@ -31,6 +31,7 @@ struct Node {
   bool leaf = false;
   bool registered = false; ///< has a rule of register_layer's
   bool hooked = false;     ///< has hooks of the user's: torch calls them
+  Ref hooks, pre_hooks;    ///< its own, on forward: a forward may register more; null if none
   bool sequential = false; ///< its forward is nn.Sequential's
   bool plain_call = false; ///< its class has no __call__ of its own
   const LeafRule *rule = nullptr;
@@ -39,6 +40,12 @@ struct Node {
   std::int64_t calls = 0;
   std::int64_t params = 0;
   LeafModule view; ///< what its leaf rule sees
+
+  /// Whether it has hooks now.
+  bool is_hooked() const {
+    return hooked || (hooks && PyDict_GET_SIZE(hooks.get()) != 0) ||
+           (pre_hooks && PyDict_GET_SIZE(pre_hooks.get()) != 0);
+  }
 };
 
 /// What a class of modules is to the tracer; decided by Python, once a trace.

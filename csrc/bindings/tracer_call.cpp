@@ -16,7 +16,7 @@ PyObject *Tracer::call(PyObject *module, PyObject *const *args, Py_ssize_t n_arg
   }
   Node &node = nodes_[static_cast<std::size_t>(found->second)];
   ++node.calls;
-  if (node.rule != nullptr && !node.hooked && n_args == 1 && keywords == nullptr) {
+  if (node.rule != nullptr && !node.is_hooked() && n_args == 1 && keywords == nullptr) {
     PyObject *output = call_leaf(node, found->second, args[0]);
     if (output != nullptr || PyErr_Occurred()) return output;
   }
@@ -155,7 +155,7 @@ PyObject *Tracer::call_children(const Node &node, PyObject *input) {
     const auto found = index_of_.find(module.get());
     if (known && found != index_of_.end()) {
       Node &at = nodes_[static_cast<std::size_t>(found->second)];
-      if (at.rule != nullptr && !at.hooked && at.plain_call) {
+      if (at.rule != nullptr && !at.is_hooked() && at.plain_call) {
         if (answer_leaf(at, found->second, value)) {
           ++at.calls;
           if (value.tensor == nullptr) current = Ref();
@@ -198,14 +198,15 @@ py::object Tracer::answer(std::size_t rule, const py::str &op, const py::object 
 
 PyObject *Tracer::call_forward(const Node &node, PyObject *const *args, Py_ssize_t n_args,
                                PyObject *keywords) {
-  if (node.sequential && !node.hooked && !real_ && n_args == 1 && keywords == nullptr)
+  if (node.sequential && !node.is_hooked() && !real_ && n_args == 1 && keywords == nullptr)
     return call_children(node, args[0]);
   const Py_ssize_t n_keywords = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
   std::vector<PyObject *> all{node.module};
   all.insert(all.end(), args, args + n_args + n_keywords);
   const auto n_all = static_cast<std::size_t>(n_args + 1);
   // Hooks are torch's business; without any, its detour through them is saved.
-  if (node.hooked) return PyObject_Vectorcall(torch().module_call, all.data(), n_all, keywords);
+  if (node.is_hooked())
+    return PyObject_Vectorcall(torch().module_call, all.data(), n_all, keywords);
   return PyObject_VectorcallMethod(names().forward, all.data(), n_all, keywords);
 }
 
@@ -215,7 +216,7 @@ PyObject *Tracer::enter(Node &node, std::int32_t index, PyObject *const *args, P
   frames_.push_back({index, mark});
   const std::size_t depth = frames_.size();
   PyObject *output = nullptr;
-  if (node.python_rule != nullptr && !node.hooked && !is_transformed()) {
+  if (node.python_rule != nullptr && !node.is_hooked() && !is_transformed()) {
     const Ref given(PyTuple_New(n_args));
     for (Py_ssize_t i = 0; i < n_args; ++i) {
       Py_INCREF(args[i]);

@@ -142,6 +142,14 @@ void Tracer::describe(Node &node, const ModuleClass &about) {
   for (PyObject *hooks :
        {n.forward_hooks, n.forward_pre_hooks, n.backward_hooks, n.backward_pre_hooks})
     node.hooked = node.hooked || is_filled_dict(item(node.dict, hooks));
+  const auto own = [&](PyObject *name) {
+    PyObject *hooks = item(node.dict, name);
+    if (hooks == nullptr || !PyDict_Check(hooks)) return Ref();
+    Py_INCREF(hooks);
+    return Ref(hooks);
+  };
+  node.hooks = own(n.forward_hooks);
+  node.pre_hooks = own(n.forward_pre_hooks);
   // An own forward on the instance is the user's, and no rule speaks for it; unless TorchScript
   // keeps its own there.
   PyObject *forward = item(node.dict, n.forward);

@@ -12,7 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from corpus.multimodal_inputs import beside_text
+
 N_TOKENS, N_DECODER_TOKENS, N_FRAMES, N_SAMPLES = 32, 16, 256, 16_000
+PLACEHOLDER = 3
+"""A token id that no text of ours has."""
 SUB_CONFIGS = (
     "text_config", "vision_config", "audio_config", "encoder", "decoder", "thinker_config",
     "encoder_config", "decoder_config", "backbone_config", "speech_encoder_config",
@@ -62,6 +66,7 @@ class Builder:
     """Tensors for one model, floats on meta, integers real; `meta_call` moves the latter."""
 
     def __init__(self, model: nn.Module, config: Any) -> None:
+        self.model = model
         self.config = config
         self.type = config.model_type
         self.vision = getattr(config, "vision_config", None) or config
@@ -89,10 +94,31 @@ class Builder:
         frames = frames[0] if isinstance(frames, (list, tuple)) else frames
         return self.image(1, int(frames))
 
+    def patch_side(self) -> int:
+        patch = find(self.vision, "patch_size", default=14)
+        return int(patch[-1] if isinstance(patch, (list, tuple)) else patch)
+
+    def token(self, *names: str) -> int | None:
+        """The id of a placeholder; one is given to configs that leave it open."""
+        token = find(self.config, *names)
+        if token is None:
+            for name in names:
+                if hasattr(self.config, name):
+                    setattr(self.config, name, PLACEHOLDER)
+                    return PLACEHOLDER
+        return token if isinstance(token, int) else None
+
+    def sound_shapes(self, name: str) -> Iterator[Tensor]:
+        """Sound of a second or two, or of the length that the model wants."""
+        yield from self._shapes(name)
+        mel = mel_bins(self.audio)
+        for width in (mel, 128, 160):
+            yield floats(1, N_FRAMES, width)
+            yield floats(1, width, N_FRAMES)
+
     def patches(self) -> tuple[int, int]:
         """How wide a flattened patch is, how many merge into one token (per side)."""
-        patch = find(self.vision, "patch_size", default=14)
-        patch = patch[-1] if isinstance(patch, (list, tuple)) else patch
+        patch = self.patch_side()
         time = find(self.vision, "temporal_patch_size", default=1) or 1
         channels = find(self.vision, "in_channels", "in_chans", "num_channels", default=3)
         merge = find(self.vision, "spatial_merge_size", default=2)
@@ -165,6 +191,7 @@ class Builder:
             lambda: iter([base]),
             partial(self._other_shapes, base),
             partial(self._with_mask, base),
+            partial(self._without_cache, base),
         )
         found: list[dict[str, Any]] = []
         for way in ways:
@@ -184,8 +211,7 @@ class Builder:
             return
         width, merge = self.patches()
         side = 8 * max(1, merge)
-        patch = find(self.vision, "patch_size", default=14)
-        patch = patch[-1] if isinstance(patch, (list, tuple)) else patch
+        patch = self.patch_side()
         rows = side * side
         for shape in (
             (rows, width),
@@ -199,11 +225,17 @@ class Builder:
         if "attention_mask" in self.names and "input_ids" in base:
             yield {**base, "attention_mask": ones(*base["input_ids"].shape[:2])}
 
+    def _without_cache(self, base: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Default configs of some hybrids do not suit transformers' caches."""
+        if "use_cache" in self.names:
+            yield {**base, "use_cache": False}
+
     def _multimodal(self, base: dict[str, Any]) -> Iterator[dict[str, Any]]:
         has_text = "input_ids" in self.names
         if not has_text:
             return
         text = {**base, "input_ids": self.ids()}
+        yield from beside_text(self, text)
         yield from self._with_placeholders(text)
         for name in ("pixel_values", "input_features", "input_values"):
             if name not in self.names or name in base:
@@ -284,6 +316,10 @@ class Builder:
             mask = ones(1, N_FRAMES).bool()
             mel = mel_bins(self.audio)
             name = next((n for n in self.names if n.endswith("features_mask")), "attention_mask")
+            if name != "attention_mask":
+                for value in self._shapes("input_features"):
+                    for length in sorted(value.shape[1:], reverse=True):
+                        yield {**base, "input_features": value, name: ones(1, length).bool()}
             widths = (160, 320, 128, 100)
             others = [floats(1, N_FRAMES, width) for width in widths]
             for value in (features, floats(1, mel, N_FRAMES), *others):
