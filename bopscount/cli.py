@@ -64,7 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     add("-s", "--size", metavar="CxHxW", help="input size without the batch (default: "
         f"{_DEFAULT_SIZE}, or what a built-in network takes); several: 3x224x224,10")  # fmt: skip
     add("--batch-size", type=int, default=1, metavar="N", help="samples (default: 1)")
-    add("--dtype", help="input dtype, such as int64 or bfloat16 (default: the parameters')")
+    add("--dtype", help="input dtype, such as int64 or bfloat16 (default: the parameters', or "
+        "what a built-in network takes)")  # fmt: skip
     add("--rules", choices=RULES, default="torchstat", help="what counts (default: torchstat)")
     add("--granularity", type=int, default=1, metavar="G", help="height of the modules that "
         "get a row (default: 1, the leaves)")  # fmt: skip

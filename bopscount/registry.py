@@ -1,4 +1,4 @@
-"""Classes with a rule of their own: the two of old, and what users register."""
+"""Classes with a rule of their own: the two of old, our networks', what users register."""
 
 from __future__ import annotations
 

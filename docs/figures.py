@@ -60,16 +60,18 @@ def page() -> str:
 
 def _row(number: int) -> list[str]:
     figure, own = FIGURES[number], ours(number)
+    needs_weights = figure["status"] == NEEDS_WEIGHTS
+    convention = "sparse_product" if needs_weights else own.convention
     config = figure["config"].replace("|", "\\|")
     return [
         f"{figure['network']}: {config}",
         figure["input"],
         figure["metric"],
-        f"`{own.convention}`" if own.convention else "",
+        f"`{convention}`" if convention else "",
         _published(figure),
         _in_unit(own.value, figure),
         _source(figure),
-        _status(figure),
+        "needs the trained weights; ours is dense" if needs_weights else figure["status"],
     ]
 
 
@@ -94,12 +96,6 @@ def _source(figure: dict[str, Any]) -> str:
     """Without what was recalled and not read."""
     parts = figure["source"].split("; ")
     return "; ".join(part for part in parts if _RECALLED not in part)
-
-
-def _status(figure: dict[str, Any]) -> str:
-    if figure["status"] == NEEDS_WEIGHTS:
-        return "needs the trained weights; ours is dense"
-    return str(figure["status"])
 
 
 def main(arguments: list[str]) -> int:

@@ -26,7 +26,7 @@ def quantise(x: Tensor, bits: int, scale: Tensor | float) -> Tensor:
     One bit is the sign: +scale or -scale, zero counting as positive.
     """
     if bits == 1:
-        return torch.where(x < 0, -1.0, 1.0).to(x.dtype) * scale
+        return ((x >= 0).to(x.dtype) * 2 - 1) * scale
     top = 2 ** (bits - 1)
     return torch.round(x / scale).clamp(-top, top - 1) * scale
 

@@ -164,6 +164,9 @@ def _conv(rank: int) -> Rule:
     def handler(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         given = {**dict(zip(names, args, strict=False)), **kwargs}
         x, weight, bias = given["input"], given["weight"], given.get("bias")
+        # Quantised tensors of other libraries need not be tensors: torch asks them.
+        if not (isinstance(x, Tensor) and isinstance(weight, Tensor)):
+            return NotImplemented
         if x.dtype is not weight.dtype:
             return NotImplemented
         if not x.dtype.is_floating_point or len(given) != len(args) + len(kwargs):
