@@ -217,6 +217,7 @@ def _table(
         batch_size=call.batch_size,
         ran_model=driver.real,
         notes=[_RAN_MODEL] if driver.real else [],
+        assumptions=driver.assumptions,
     )
     if strict:
         missing = uncounted_ops(table)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from bopscount.errors import InputError
+from bopscount.layer_bits import LayerBits
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,13 +39,27 @@ class LayerRule:
     weight_shape: Shape = None
     source: str = "user"
 
-    def read(self, module: nn.Module, name: str) -> Any:
-        """The value of one field for this module, checked."""
-        value = getattr(self, name)
-        value = value(module) if callable(value) else value
-        if value is not None:
-            _check(name, value)
-        return value
+    def bits_of(self, module: nn.Module) -> LayerBits:
+        """The values for this module, checked."""
+
+        def read(name: str) -> Any:
+            value = getattr(self, name)
+            value = value(module) if callable(value) else value
+            if value is not None:
+                _check(name, value)
+            return value
+
+        shape = read("weight_shape")
+        if shape is None and self.weight_bits is not None:
+            # That of a parameter called weight(s).
+            weight = getattr(module, "weight", getattr(module, "weights", None))
+            shape = getattr(weight, "shape", None)
+        return LayerBits(
+            weight_bits=read("weight_bits"),
+            input_bits=read("input_bits"),
+            output_bits=read("output_bits"),
+            weight_shape=None if shape is None else tuple(shape),
+        )
 
 
 # The only two that are matched by bare class name.

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
 from bopscount import registry
+from bopscount.adapters import may_apply
 from bopscount.errors import InputError
 from bopscount.tracing.functions.attention import attention_rule
 from bopscount.tracing.recurrent import recurrent_rule
@@ -98,26 +99,32 @@ def scripted_rule(driver: Any, module: Any, args: tuple[Any, ...], kwargs: Any) 
     return driver.fall_back(module.forward, args, kwargs)
 
 
-def classify(cls: type[nn.Module]) -> tuple[bool, Any, bool, bool]:
-    """Leaf whatever it contains, its rule, whether registered, whether an nn.Sequential."""
+def classify(cls: type[nn.Module]) -> tuple[bool, Any, bool, bool, bool]:
+    """What a class of modules is.
+
+    Returns:
+        Whether it is a leaf whatever it contains; its rule; whether it is registered; whether it
+        is an nn.Sequential; whether an adapter might know its instances.
+    """
     if registry.rule_for_class(cls) is not None:
-        return True, None, True, False
+        return True, None, True, False, False
     rule = LEAF_RULES.get(cls)
     if rule is not None:
-        return True, rule, False, False
+        return True, rule, False, False, False
     if issubclass(cls, LazyModuleMixin) and cls.cls_to_become is not None:
         raise InputError(
             f"model must have all its parameters, but it holds an uninitialised {cls.__name__}: "
             "run it once on a sample input first"
         )
     if cls is nn.MultiheadAttention:
-        return False, attention_rule, False, False
+        return False, attention_rule, False, False, False
     if issubclass(cls, torch.jit.ScriptModule):
-        return True, scripted_rule, False, False
+        return True, scripted_rule, False, False, False
+    adapted = may_apply(cls)
     if issubclass(cls, LEAF_BASES):
-        return True, _inherited_rule(cls), False, False
+        return True, _inherited_rule(cls), False, False, adapted
     sequential = cls.forward is nn.Sequential.forward and cls.__iter__ is nn.Sequential.__iter__  # type: ignore[attr-defined]
-    return False, None, False, sequential
+    return False, None, False, sequential, adapted
 
 
 def _inherited_rule(cls: type[nn.Module]) -> Any:

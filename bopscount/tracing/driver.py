@@ -19,7 +19,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bopscount import _core
+from bopscount.adapters import adapter_for, at_path
 from bopscount.errors import TraceError
+from bopscount.layer_bits import LayerBits
 from bopscount.progress import progress_bar
 from bopscount.registry import rule_of
 from bopscount.tracing import functions  # noqa: F401 - it hands its rules to the core
@@ -29,7 +31,7 @@ from bopscount.tracing.emitter import Emitter
 from bopscount.tracing.functions.registry import Rule
 from bopscount.tracing.guard import TensorGuard, global_states, storage_key
 from bopscount.tracing.inputs import CONSTANT_ELEMENTS, ForwardCall, map_tensors, tensors_of
-from bopscount.tracing.registered import record_registered
+from bopscount.tracing.registered import answer_by_shape, record_registered
 
 TRACING = RLock()
 """One trace at a time in a process: class attributes and `training` flags are shared."""
@@ -52,6 +54,9 @@ class Driver:
     def __init__(self, model: nn.Module, real: bool = False) -> None:
         self.model = model
         self.real = real
+        self.assumptions: list[str] = []
+        self._adapted: dict[int, LayerBits] = {}
+        self._inner: dict[int, LayerBits] = {}
         self.tracer = _core.Tracer(self, real)
         self.emitter = Emitter(self.tracer)
         self.tracer.walk(model)
@@ -61,16 +66,39 @@ class Driver:
         self._metas: dict[int, tuple[Tensor, Tensor]] = {}
         self._originals: dict[int, Tensor] = {}
 
-    def classify(self, cls: type[nn.Module]) -> tuple[bool, Any, bool, bool]:
+    def classify(self, cls: type[nn.Module]) -> tuple[bool, Any, bool, bool, bool]:
         """What a class of modules is to the tracer."""
-        leaf, rule, registered, sequential = classify(cls)
+        leaf, rule, *flags = classify(cls)
         if callable(rule):
             python_rule = rule
 
             def rule(module: nn.Module, args: Any, kwargs: Any) -> Any:
                 return python_rule(self, module, args, kwargs)
 
-        return leaf, rule, registered, sequential
+        registered, sequential, adapted = flags
+        return leaf, rule, registered, sequential, adapted
+
+    def adapt(self, module: nn.Module, node: int) -> Any:
+        """What an adapter says of a module: nothing, about one inside it, or a rule for it."""
+        bits = self._inner.get(id(module))
+        if bits is None:
+            found = adapter_for(module)
+            if found is None:
+                return None
+            bits, inner = found
+            self.assumptions += at_path(bits, self.tracer.path(node)).assumptions
+            if inner is not None:
+                child = getattr(module, inner)
+                self._inner[id(child)] = bits
+                return child
+        if bits.weight_bits is bits.input_bits is bits.output_bits is None:
+            return None
+        self._adapted[id(module)] = bits
+        logical_params = -1 if bits.logical_params is None else bits.logical_params
+        return self._by_shape if bits.by_shape else None, logical_params
+
+    def _by_shape(self, module: nn.Module, args: Any, _kwargs: Any) -> Any:
+        return answer_by_shape(self, self._adapted[id(module)], module, args)
 
     def rewrite(self, module: nn.Module, mark: int, given: Any, output: Any) -> None:
         """After a registered leaf, or a leaf that recorded nothing."""
@@ -78,9 +106,11 @@ class Driver:
         result = next(tensors_of(output), None)
         if operand is None or result is None:
             return
-        rule = rule_of(module)
+        rule, bits, source = rule_of(module), self._adapted.get(id(module)), "adapter"
         if rule is not None:
-            record_registered(self.emitter, rule, module, operand, result, mark)
+            bits, source = rule.bits_of(module), rule.source
+        if bits is not None:
+            record_registered(self.emitter, bits, source, module, operand, result, mark)
         else:
             flags = _core.LAYER_FLAGS["unmoved"]
             self.emitter.add("identity", type(module).__name__, operand, result, flags=flags)

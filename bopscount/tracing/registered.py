@@ -8,68 +8,100 @@ emulates the low-bit layer. A quantiser is one record whatever it runs.
 from __future__ import annotations
 
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 
+from bopscount._core import KINDS, LEAF_RULES, answer, emit
+from bopscount.adapters.family import FLOAT
 from bopscount.errors import InputError
-from bopscount.registry import LayerRule
+from bopscount.layer_bits import LayerBits
 from bopscount.tracing.emitter import Emitter
 from bopscount.tracing.fields import quantised, three
+
+if TYPE_CHECKING:
+    from bopscount.tracing.driver import Driver
 
 _MIN_RANK, _MAX_RANK = 2, 5
 
 
 def record_registered(
     emitter: Emitter,
-    rule: LayerRule,
+    bits: LayerBits,
+    source: str,
     module: nn.Module,
     operand: Tensor,
     output: Tensor,
     mark: int,
 ) -> None:
-    """Rewrites what the module's forward recorded since `mark` by its rule."""
-    weight_bits = rule.read(module, "weight_bits")
-    input_bits = rule.read(module, "input_bits")
-    output_bits = rule.read(module, "output_bits")
-    bits = quantised(
-        rule.source, weight_bits=weight_bits, input_bits=input_bits, output_bits=output_bits
+    """Rewrites what the module's forward recorded since `mark` by what is known of its bits."""
+    fields = quantised(
+        source,
+        weight_bits=bits.weight_bits,
+        input_bits=bits.input_bits,
+        output_bits=bits.output_bits,
     )
-    if emitter.tracer.rewrite(mark, bits):
-        return
-    name = type(module).__name__
-    shape = _weight_shape(rule, module)
-    if shape is not None:
+    name, shape = type(module).__name__, bits.weight_shape
+    if emitter.tracer.rewrite(mark, fields):
+        pass
+    elif shape is not None:
+        _check_rank(name, shape)
         kind = "conv" if len(shape) > _MIN_RANK else "linear"
-        emitter.add(kind, name, operand, output, **_by_shape(shape, operand), **bits)
-    elif output_bits is not None:
-        emitter.add("quantize", name, operand, output, **bits)
-    elif weight_bits is None and input_bits is None:
+        emitter.add(kind, name, operand, output, **_by_shape(shape, operand), **fields)
+    elif bits.output_bits == FLOAT:
+        emitter.add("elementwise", name, operand, output)  # values are values again
+    elif bits.output_bits is not None:
+        emitter.add("quantize", name, operand, output, **fields)
+    elif bits.weight_bits is None and bits.input_bits is None:
         emitter.add("identity", name, operand, output)
     else:
         raise InputError(
             f"{name} has registered bit widths but its forward runs no convolution or matrix "
             "product and no weight shows its shape; register it with weight_shape=(out, in, ...)"
         )
+    if bits.output_bits is not None and bits.output_bits < FLOAT:
+        emitter.tracer.set_bits(output, bits.output_bits)
 
 
-def _weight_shape(rule: LayerRule, module: nn.Module) -> tuple[int, ...] | None:
-    """The registered logical shape, or that of a parameter called weight(s)."""
-    shape = rule.read(module, "weight_shape")
+def answer_by_shape(
+    driver: Driver, bits: LayerBits, module: nn.Module, args: tuple[Any, ...]
+) -> Any:
+    """What a module whose kernels cannot be followed gives back, recorded as a float layer."""
+    x = args[0] if args else None
+    if driver.real or not isinstance(x, Tensor) or not x.is_meta:
+        return NotImplemented
+    name, shape = type(module).__name__, bits.weight_shape
     if shape is None:
-        if rule.weight_bits is None:
-            return None
-        weight = getattr(module, "weight", getattr(module, "weights", None))
-        shape = tuple(weight.shape) if isinstance(weight, Tensor) else None
-    if shape is None:
-        return None
-    shape = tuple(shape)
+        return emit(KINDS["elementwise"], name, (x,), tuple(x.shape), torch.get_default_dtype())
+    n_bias = (bits.logical_params or prod(shape)) - prod(shape)
+    if len(shape) == _MIN_RANK:
+        if not x.dim() or x.shape[-1] != shape[1]:
+            return NotImplemented  # its forward says what does not fit
+        fields = {"weight_elements": prod(shape), "bias_elements": n_bias, "extra_elements": 0}
+        out = (*x.shape[:-1], shape[0])
+        return emit(KINDS["linear"], name, (x,), out, channel_axis=-1, fields=fields)
+    leaf = f"conv{'_transpose' if 'Transpose' in name else ''}{len(shape) - _MIN_RANK}d"
+    if leaf not in LEAF_RULES:
+        return NotImplemented
+    weight = torch.empty(shape, dtype=x.dtype, device="meta")
+    bias = torch.empty(n_bias, dtype=x.dtype, device="meta") if n_bias else None
+    attributes = {key: getattr(module, key) for key in _WINDOW if hasattr(module, key)}
+    out = answer(LEAF_RULES.index(leaf), name, x, attributes, weight, bias)
+    return NotImplemented if out is None else out
+
+
+_WINDOW = (
+    "in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups",
+    "padding_mode", "output_padding",
+)  # fmt: skip
+
+
+def _check_rank(name: str, shape: tuple[int, ...]) -> None:
     if not _MIN_RANK <= len(shape) <= _MAX_RANK:
         raise InputError(
-            f"weight_shape of {type(module).__name__} must be (out, in / groups, *kernel), "
-            f"got {shape!r}"
+            f"weight_shape of {name} must be (out, in / groups, *kernel), got {shape!r}"
         )
-    return shape
 
 
 def _by_shape(shape: tuple[int, ...], operand: Tensor) -> dict[str, Any]:

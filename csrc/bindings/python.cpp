@@ -68,7 +68,8 @@ const Names &names() {
                  intern("is_tainted"),
                  intern("__call__"),
                  intern("__name__"),
-                 intern("fill_")};
+                 intern("fill_"),
+                 intern("adapt")};
   }();
   return interned;
 }

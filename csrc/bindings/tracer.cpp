@@ -47,7 +47,10 @@ void Tracer::release() {
   kept_.clear();
   seen_.clear();
   templates_.clear();
-  for (Node &node : nodes_) node.python_rule = node.class_name = nullptr;
+  for (Node &node : nodes_) {
+    node.python_rule = node.class_name = nullptr;
+    node.adapter_rule = Ref();
+  }
   classes_.clear();
   driver_ = Ref();
   failed_error_ = Ref();

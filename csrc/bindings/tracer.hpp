@@ -11,6 +11,7 @@
 
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "../recording.hpp"
@@ -35,11 +36,13 @@ struct Node {
   bool sequential = false; ///< its forward is nn.Sequential's
   bool plain_call = false; ///< its class has no __call__ of its own
   const LeafRule *rule = nullptr;
-  PyObject *python_rule = nullptr; ///< borrowed from the tracer's classes
+  PyObject *python_rule = nullptr; ///< borrowed from the tracer's classes, or the adapter's
+  Ref adapter_rule;                ///< what answers it in place of its forward; null if nothing
   PyObject *class_name = nullptr;  ///< likewise
   std::int64_t calls = 0;
   std::int64_t params = 0;
-  LeafModule view; ///< what its leaf rule sees
+  std::int64_t logical_params = -1; ///< where they are packed; -1: as held
+  LeafModule view;                  ///< what its leaf rule sees
 
   /// Whether it has hooks now.
   bool is_hooked() const {
@@ -54,6 +57,7 @@ struct ModuleClass {
   bool registered = false;
   bool sequential = false;
   bool plain_call = false; ///< its __call__ is nn.Module's
+  bool adapted = false;    ///< an adapter might know its instances
   const LeafRule *rule = nullptr;
   Ref python_rule, name;
 };
@@ -90,8 +94,10 @@ struct Frame {
 class Tracer {
 public:
   /// `driver` is the Python half: `classify(cls)` gives (leaf, rule name or callable or
-  /// None, registered); `rewrite(module, mark, args, output)` is called after a registered
-  /// class; `fall_back`, `view` and `constant` answer functions.
+  /// None, registered, sequential, adapted); `adapt(module, node)` what an adapter says of it:
+  /// None, an inner module to ask about later, or (rule or None, logical parameters or -1),
+  /// which makes it a registered leaf; `rewrite(module, mark, args, output)` is called after a
+  /// registered class; `fall_back`, `view` and `constant` answer functions.
   Tracer(py::object driver, bool real);
   ~Tracer();
   Tracer(const Tracer &) = delete;
@@ -176,6 +182,7 @@ private:
   void note_failure(std::int32_t index, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
   const ModuleClass *class_of(PyTypeObject *type);
   void describe(Node &node, const ModuleClass &about);
+  void adapt(Node &node, std::int32_t index, const ModuleClass &about);
   void set_heights(const std::vector<std::pair<std::int32_t, std::int32_t>> &shared);
 
   struct Dtype {
@@ -238,6 +245,7 @@ private:
   std::vector<Node> nodes_;
   std::unordered_map<PyObject *, std::int32_t> index_of_;
   std::unordered_map<PyTypeObject *, ModuleClass> classes_;
+  std::unordered_set<PyObject *> marked_; ///< modules that an adapter of their parent is about
   std::unordered_map<PyObject *, Dtype> dtypes_;
   /// One tensor of each form, to be copied; null before the first.
   std::unordered_map<Form, PyObject *, FormHash> templates_;

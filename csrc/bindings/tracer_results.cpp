@@ -9,6 +9,16 @@
 
 namespace bopscount::bindings {
 
+namespace {
+
+/// What is packed away where torch lists no parameters counts as if it were listed.
+void set_params(Layer &layer, const Node &node) {
+  layer.logical_params = node.logical_params < 0 ? node.params : node.logical_params;
+  layer.params = node.params > 0 ? node.params : layer.logical_params;
+}
+
+} // namespace
+
 /// The records, with each node's parameters on the first of its own, and records for
 /// modules that have none: never called, or inner ones with parameters.
 std::vector<Layer> Tracer::layers_with_params(std::vector<std::int32_t> *extra_nodes) {
@@ -18,7 +28,7 @@ std::vector<Layer> Tracer::layers_with_params(std::vector<std::int32_t> *extra_n
     const auto at = static_cast<std::size_t>(record_nodes_[i]);
     if (!nodes_[at].leaf || has_record[at]) continue;
     has_record[at] = true;
-    layers[i].params = layers[i].logical_params = nodes_[at].params;
+    set_params(layers[i], nodes_[at]);
   }
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     const Node &node = nodes_[i];
@@ -26,7 +36,7 @@ std::vector<Layer> Tracer::layers_with_params(std::vector<std::int32_t> *extra_n
     Layer layer;
     layer.kind = static_cast<std::uint16_t>(node.leaf ? Kind::uncalled : Kind::parameters);
     layer.calls = 0;
-    layer.params = layer.logical_params = node.params;
+    set_params(layer, node);
     layers.push_back(layer);
     if (extra_nodes != nullptr) extra_nodes->push_back(static_cast<std::int32_t>(i));
   }

@@ -23,6 +23,7 @@ const ModuleClass *Tracer::class_of(PyTypeObject *type) {
   about.leaf = fields[0].cast<bool>();
   about.registered = fields[2].cast<bool>();
   about.sequential = fields[3].cast<bool>();
+  about.adapted = fields[4].cast<bool>();
   const Ref own_call = checked(PyObject_GetAttr(reinterpret_cast<PyObject *>(type), names().call));
   // Another thread's trace may have its stand-in there just now.
   about.plain_call = own_call.get() == torch().module_call || own_call.get() == stand_in();
@@ -75,6 +76,7 @@ void Tracer::walk(const py::object &model) {
     const ModuleClass &about = *class_of(Py_TYPE(visit.module));
     node.leaf = about.leaf || children.empty();
     describe(node, about);
+    adapt(node, index, about);
     if (!node.leaf) stack.insert(stack.end(), children.rbegin(), children.rend());
   }
   set_heights(shared);
@@ -175,6 +177,35 @@ void Tracer::describe(Node &node, const ModuleClass &about) {
   node.view.weight_elements = elements(n.weight);
   node.view.weight = item(parameters, n.weight);
   node.view.bias = item(parameters, n.bias);
+}
+
+/// Asks the adapters about a module whose class they might know, which one of them has named,
+/// or which is one of torch's own with a forward or a weight that is not.
+void Tracer::adapt(Node &node, std::int32_t index, const ModuleClass &about) {
+  const bool odd =
+      about.rule != nullptr &&
+      (node.rule == nullptr || (node.view.weight != nullptr && node.view.weight != Py_None &&
+                                Py_TYPE(node.view.weight) != torch().parameter));
+  if (about.registered || !(about.adapted || odd || marked_.count(node.module) != 0)) return;
+  const Ref number = checked(PyLong_FromLong(index));
+  const Ref answer = checked(
+      PyObject_CallMethodObjArgs(driver_.get(), names().adapt, node.module, number.get(), nullptr));
+  if (answer.get() == Py_None) return;
+  if (!PyTuple_Check(answer.get())) {
+    marked_.insert(answer.get());
+    return;
+  }
+  node.leaf = node.registered = true;
+  node.rule = nullptr;
+  node.sequential = false;
+  node.python_rule = nullptr;
+  PyObject *rule = PyTuple_GET_ITEM(answer.get(), 0);
+  if (rule != Py_None) {
+    Py_INCREF(rule);
+    node.adapter_rule = Ref(rule);
+    node.python_rule = rule;
+  }
+  to_int(PyTuple_GET_ITEM(answer.get(), 1), node.logical_params);
 }
 
 /// Bottom up; a child shared by several parents raises them all, a cycle none.

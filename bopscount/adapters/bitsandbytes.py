@@ -1,0 +1,33 @@
+"""bitsandbytes: kernels of its own on packed weights."""
+
+from bopscount.adapters.family import FLOAT, Family, get, linear_params
+from bopscount.layer_bits import LayerBits
+
+
+def _read(module: object, weight_bits: int, input_bits: int) -> LayerBits:
+    out_features, in_features = get(module, "out_features"), get(module, "in_features")
+    return LayerBits(
+        weight_bits=weight_bits,
+        input_bits=input_bits,
+        weight_shape=(out_features, in_features),
+        logical_params=linear_params(out_features, in_features, get(module, "bias")),
+        by_shape=True,
+    )
+
+
+FAMILIES = (
+    Family(
+        name="bitsandbytes, 8 bit",
+        classes=("Linear8bitLt",),
+        modules=("bitsandbytes.nn",),
+        read=lambda module: _read(module, 8, 8),
+        where="8 bits by name; shape by `.in_features`, `.out_features`",
+    ),
+    Family(
+        name="bitsandbytes, 4 bit",
+        classes=("Linear4bit", "LinearNF4", "LinearFP4"),
+        modules=("bitsandbytes.nn",),
+        read=lambda module: _read(module, 4, FLOAT),
+        where="4 bits by name, float inputs; shape by `.in_features`, `.out_features`",
+    ),
+)
