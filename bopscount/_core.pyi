@@ -110,6 +110,8 @@ class Tracer:
         """A further output of the last record."""
     def set_bits(self, tensor: object, bits: int) -> None:
         """Says how many bits the values of a tensor have."""
+    def bits_of(self, tensor: object) -> int:
+        """How many bits the values of a tensor have; 0 if nothing is known."""
     def rewrite(self, mark: int, fields: dict[Any, Any]) -> int:
         """Of the records from `mark` on keeps the products, with `fields`; their number."""
     def producer_of(self, tensor: object) -> int:

@@ -6,9 +6,7 @@ from bopscount.adapters.family import FLOAT, Family, get
 from bopscount.layer_bits import LayerBits
 
 _BITS = {"torch.qint8": 8, "torch.quint8": 8, "torch.quint4x2": 4, "torch.float16": 16}
-_CONVS = tuple(
-    name.format(rank) for rank in (1, 2, 3) for name in ("Conv{}d", "ConvTranspose{}d", "ConvReLU{}d")
-)  # fmt: skip
+_CONVS = tuple(f"Conv{what}{rank}d" for rank in (1, 2, 3) for what in ("", "Transpose", "ReLU"))
 
 
 def _read(module: object, output_bits: int | None) -> LayerBits:

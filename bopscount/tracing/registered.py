@@ -42,6 +42,9 @@ def record_registered(
         input_bits=bits.input_bits,
         output_bits=bits.output_bits,
     )
+    carried = emitter.tracer.bits_of(operand)
+    if bits.input_bits is None and carried:
+        fields |= quantised("producer", input_bits=carried)
     name, shape = type(module).__name__, bits.weight_shape
     if emitter.tracer.rewrite(mark, fields):
         pass

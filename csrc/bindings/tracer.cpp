@@ -228,6 +228,7 @@ void register_tracer(py::module_ &module) {
       .def("__len__", &Tracer::n_records)
       .def("another", &Tracer::another, py::arg("shape"), py::arg("dtype"))
       .def("set_bits", &Tracer::set_bits, py::arg("tensor"), py::arg("bits"))
+      .def("bits_of", &Tracer::bits_of, py::arg("tensor"))
       .def("rewrite", &Tracer::rewrite, py::arg("mark"), py::arg("fields"))
       .def("producer_of", &Tracer::producer_of, py::arg("tensor"))
       .def("totals", &Tracer::totals, py::arg("rules") = "torchstat")

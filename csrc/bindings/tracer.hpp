@@ -137,6 +137,8 @@ public:
   PyObject *function(PyObject *func, PyObject *args, PyObject *keywords);
   /// Says that the values of `tensor` have `bits` bits.
   void set_bits(const py::object &tensor, int bits);
+  /// How many bits the values of `tensor` have; 0 if nothing is known.
+  int bits_of(const py::object &tensor) const;
   /// The next output of the last record, for ops that have several.
   py::object another(py::object shape, py::object dtype);
   /// Says that `tensor` is a view of `base`, or `base` itself.

@@ -143,6 +143,11 @@ void Tracer::set_bits(const py::object &tensor, int bits) {
   if (slot != Recording::no_slot) recording_.set_bits(slot, static_cast<std::uint8_t>(bits));
 }
 
+int Tracer::bits_of(const py::object &tensor) const {
+  const Recording::Slot slot = slot_of(tensor.ptr());
+  return slot == Recording::no_slot ? 0 : recording_.bits(slot);
+}
+
 py::object Tracer::another(py::object shape, py::object dtype) {
   Dims dims;
   if (!to_dims(shape.ptr(), dims)) throw py::value_error("shape must be a tuple of up to 12 sizes");
