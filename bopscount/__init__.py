@@ -28,6 +28,7 @@ from bopscount.layer_table import LayerTable
 from bopscount.parallel import map
 from bopscount.registry import register_layer, unregister_layer
 from bopscount.report import Report, Row, Uncounted
+from bopscount.search.record_blocks import count_layers
 from bopscount.totals import Totals
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ __all__ = [
     "Uncounted",
     "convention_value",
     "count",
+    "count_layers",
     "map",
     "new_layers",
     "register_layer",

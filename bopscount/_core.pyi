@@ -31,6 +31,15 @@ def count_groups(
 ) -> list[tuple[int, ...]]:
     """Exact sums by group: record i belongs to groups[i] (int32), or to none at -1."""
 
+def count_candidates(
+    records: NDArray[np.void],
+    rules: str,
+    metrics: tuple[Any, ...],
+    n_threads: int,
+    python_ints: bool = False,
+) -> list[Any]:
+    """Sums over each row of records: one int64 array, or list of ints, a metric."""
+
 def empty_call() -> None:
     """Does nothing; what a call into the core costs."""
 

@@ -128,8 +128,7 @@ inline void prefetch(const Layer &layer, const Costs &costs) {
 }
 
 /// Writes the costs of layers[first + i] to costs[i].
-void count_range(std::span<const Layer> layers, std::size_t first, Rules rules,
-                 std::span<Costs> costs) {
+void count_range(LayerRow layers, std::size_t first, Rules rules, std::span<Costs> costs) {
   const EvaluatorTable &evaluator = evaluators<std::int64_t>[static_cast<std::size_t>(rules)];
   for (std::size_t i = 0; i < costs.size(); ++i) {
     const Layer &layer = layers[first + i];
@@ -147,7 +146,7 @@ constexpr std::size_t block_size = 64;
 
 /// Calls sink(first, costs) for blocks of layers, in order; costs[i] are those
 /// of layers[first + i].
-template <class Sink> void for_each_block(std::span<const Layer> layers, Rules rules, Sink sink) {
+template <class Sink> void for_each_block(LayerRow layers, Rules rules, Sink sink) {
   std::array<Costs, block_size> buffer;
   for (std::size_t first = 0; first < layers.size(); first += block_size) {
     const auto costs = std::span(buffer).first(std::min(block_size, layers.size() - first));
@@ -184,7 +183,7 @@ void count_layers(std::span<const Layer> layers, Rules rules, std::span<Costs> c
   count_range(layers, 0, rules, costs);
 }
 
-CostSums count_totals(std::span<const Layer> layers, Rules rules) {
+CostSums count_totals(LayerRow layers, Rules rules) {
   CostSums sums;
   for_each_block(layers, rules,
                  [&](std::size_t, std::span<const Costs> block) { add_block(block, sums); });

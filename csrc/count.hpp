@@ -1,6 +1,7 @@
 /// Costs of recorded layers: each, in total, and by group.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <stdexcept>
@@ -10,6 +11,27 @@
 #include "layer.hpp"
 
 namespace bopscount {
+
+/// Records at equal distances in memory.
+class LayerRow {
+public:
+  LayerRow(std::span<const Layer> layers)
+      : LayerRow(reinterpret_cast<const std::byte *>(layers.data()), layers.size(), sizeof(Layer)) {
+  }
+  /// `stride` bytes lie between the starts of neighbours; every start is aligned.
+  LayerRow(const std::byte *first, std::size_t size, std::ptrdiff_t stride)
+      : first_(first), size_(size), stride_(stride) {}
+
+  std::size_t size() const { return size_; }
+  const Layer &operator[](std::size_t i) const {
+    return *reinterpret_cast<const Layer *>(first_ + static_cast<std::ptrdiff_t>(i) * stride_);
+  }
+
+private:
+  const std::byte *first_;
+  std::size_t size_;
+  std::ptrdiff_t stride_;
+};
 
 /// A record that cannot be counted; `layer` is its index.
 class LayerError : public std::invalid_argument {
@@ -32,7 +54,10 @@ public:
 void count_layers(std::span<const Layer> layers, Rules rules, std::span<Costs> costs);
 
 /// Sums over all layers. Throws LayerError or LayerOverflow.
-CostSums count_totals(std::span<const Layer> layers, Rules rules);
+CostSums count_totals(LayerRow layers, Rules rules);
+inline CostSums count_totals(std::span<const Layer> layers, Rules rules) {
+  return count_totals(LayerRow(layers), rules);
+}
 
 /// Adds the costs of layers[i] to sums[groups[i]]; a group of -1 is left out.
 /// `groups` has the length of `layers`, its values are below sums.size().

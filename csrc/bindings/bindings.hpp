@@ -17,10 +17,14 @@ namespace py = pybind11;
 void register_layer(py::module_ &module);
 void register_op_table(py::module_ &module);
 void register_count(py::module_ &module);
+void register_search_blocks(py::module_ &module);
 
 /// The array's memory as records. Refuses (TypeError, ValueError) anything but
 /// a 1-D C-contiguous aligned array of exactly this dtype: nothing is converted.
 std::span<const Layer> layers_of(const py::array &layers);
+
+/// TypeError unless the array has exactly this dtype; `name` is the argument's.
+void require_dtype(const py::array &array, const py::dtype &dtype, const char *name);
 
 /// The array's memory as T, under the same conditions; `name` is the argument's.
 void require_layout(const py::array &array, const py::dtype &dtype, const char *name);

@@ -43,11 +43,15 @@ py::array_t<Layer> new_layers(py::ssize_t n_layers) {
 
 } // namespace
 
-void require_layout(const py::array &array, const py::dtype &dtype, const char *name) {
+void require_dtype(const py::array &array, const py::dtype &dtype, const char *name) {
   if (!py::detail::npy_api::get().PyArray_EquivTypes_(array.dtype().ptr(), dtype.ptr()))
     throw py::type_error(std::string(name) + " must have dtype " +
                          py::cast<std::string>(py::str(dtype)) + ", got " +
                          py::cast<std::string>(py::str(array.dtype())));
+}
+
+void require_layout(const py::array &array, const py::dtype &dtype, const char *name) {
+  require_dtype(array, dtype, name);
   // numpy calls every packed record aligned, so the address is looked at too.
   const auto address = reinterpret_cast<std::uintptr_t>(array.data());
   const auto alignment =

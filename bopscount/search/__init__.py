@@ -1,0 +1,1 @@
+"""Costs of very many candidates of one network."""
