@@ -61,8 +61,12 @@ def model_of(name: str, like: nn.Module | None = None) -> nn.Module:
     """
     from torchvision.models import get_model
 
-    with unheard(), torch.device("meta"):
-        model = get_model(name, weights=None).eval()
+    try:
+        with unheard(), torch.device("meta"):
+            model = get_model(name, weights=None).eval()
+    except NotImplementedError:  # RegNets compute their widths with tensors
+        with unheard():
+            model = get_model(name, weights=None).eval().to("meta")
     if like is not None:
         model.load_state_dict(like.state_dict(), assign=True)
     return model
