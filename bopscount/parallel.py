@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, as_completed
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Sized
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
 from importlib import import_module
+from itertools import islice
+from queue import SimpleQueue
 from typing import Any
 
-from bopscount.errors import InputError
+from bopscount.errors import BopscountError, InputError
 from bopscount.progress import progress_bar
+from bopscount.registry import LayerRule, registered_rules, rules_of_caller
 
 CALLS = ("scan", "trace")
-_CHUNKS = 64
-"""Tasks that a call is cut into by default: enough for any pool to stay busy to the end."""
+_TASKS = 64
+"""Tasks that a call is cut into by default, where that makes them no larger than this:"""
+_CHUNK = 32
+_IN_FLIGHT = 1024
+"""Tasks given to an executor and not answered yet, at most: the rest is not drawn so far."""
 
 
 def map(
@@ -26,20 +33,25 @@ def map(
 ) -> list[Any]:
     """Scans or traces many models; the results stand in the order of the models.
 
+    What `register_layer` knows here holds in the workers too, except for callables that do not
+    pickle: register those in the module that defines the class.
+
     Args:
-        models: Modules, or callables that build one. A module travels to another process with
-            all its weights; a callable such as `functools.partial(Net, width=32)` travels
-            light, and its model is built where it is counted, on the meta device.
+        models: Modules, or callables that build one; a generator is drawn as tasks are done.
+            A module travels to another process with all its weights; a callable such as
+            `functools.partial(Net, width=32)` travels light, and its model is built where it
+            is counted, on the meta device.
         input_size: Shape of one sample; see `trace`.
         executor: Any `concurrent.futures.Executor`: a `ProcessPoolExecutor`, Dask's
             `client.get_executor()`, an `MPIPoolExecutor`. It is not shut down. None counts in
             this process; threads are no faster than that, for traces of a process take turns.
         call: "scan" for a `Totals` each, "trace" for a `LayerTable`.
-        chunk_size: Models to a task; by default so many that there are 64 tasks.
+        chunk_size: Models to a task; by default so many that there are 64 tasks, but at most 32.
         options: Further arguments of `scan` or `trace`, such as `inputs=` or `rules=`.
 
     Returns:
-        For each model its result, or the exception that it raised: the others go on.
+        For each model its result, or the exception that it raised, without its traceback: the
+        others go on.
 
     Raises:
         InputError: For an argument that cannot be used.
@@ -60,55 +72,95 @@ def map(
         raise InputError(
             f"models must be several models or callables, got one {type(models).__name__}"
         )
-    candidates = list(models)
+    n_models = len(models) if isinstance(models, Sized) else None
     options["input_size"] = input_size
-    size = chunk_size or -(-len(candidates) // _CHUNKS) or 1
-    chunks = {start: candidates[start : start + size] for start in range(0, len(candidates), size)}
-    results: list[Any] = [None] * len(candidates)
-    bar = progress_bar("counting models", len(candidates), " models")
+    answers: Answers
+    if executor is None:
+        answers = ((at, [_count(model, call, options)]) for at, model in enumerate(models))
+    else:
+        if chunk_size is None:
+            chunk_size = _CHUNK if n_models is None else min(_CHUNK, -(-n_models // _TASKS) or 1)
+        answers = _spread(executor, _chunks(models, chunk_size), call, options)
+    results: dict[int, Any] = {}
+    bar = progress_bar("counting models", n_models, " models")
     try:
-        if executor is None:
-            answers = _here(chunks, call, options)
-        else:
-            answers = _spread(executor, chunks, call, options)
         for start, found in answers:
-            results[start : start + len(found)] = found
+            results.update(enumerate(found, start))
             bar.update(len(found))
     finally:
         bar.close()
-    return results
+    return [results[at] for at in range(len(results))]
 
 
 Answers = Iterator[tuple[int, list[Any]]]
+"""Where in the results, and the results there."""
 
 
-def _here(chunks: dict[int, list[Any]], call: str, options: dict[str, Any]) -> Answers:
-    for start, chunk in chunks.items():
-        for offset, model in enumerate(chunk):
-            yield start + offset, [_count(model, call, options)]
+def _chunks(models: Iterable[Any], size: int) -> Iterator[tuple[int, list[Any]]]:
+    drawn, start = iter(models), 0
+    while chunk := list(islice(drawn, size)):
+        yield start, chunk
+        start += len(chunk)
+
+
+class _InMessage:
+    """A chunk that travels to another process within the message.
+
+    torch would put every tensor into shared memory, behind a file of its own, and a hundred
+    modules have more of them than a process may open.
+    """
+
+    def __init__(self, chunk: list[Any]) -> None:
+        self._chunk = chunk
+
+    def __reduce__(self) -> tuple[Callable[[bytes], Any], tuple[bytes]]:
+        return pickle.loads, (pickle.dumps(self._chunk),)
 
 
 def _spread(
-    executor: Executor, chunks: dict[int, list[Any]], call: str, options: dict[str, Any]
+    executor: Executor,
+    chunks: Iterator[tuple[int, list[Any]]],
+    call: str,
+    options: dict[str, Any],
 ) -> Answers:
-    tasks: dict[Future[list[Any]], int] = {}
+    tasks: dict[Future[list[Any]], tuple[int, int]] = {}
+    done: SimpleQueue[Future[list[Any]]] = SimpleQueue()
+    rules = registered_rules(pickled=isinstance(executor, ProcessPoolExecutor))
+
+    def next_done() -> tuple[int, list[Any]]:
+        task = done.get()
+        start, length = tasks.pop(task)
+        try:
+            return start, task.result()
+        except Exception as error:  # the task as a whole: a worker died, or pickling failed
+            return start, [error] * length
+
     try:
-        for start, chunk in chunks.items():
-            tasks[executor.submit(_count_all, chunk, call, options)] = start
-        for task in as_completed(tasks):
-            start = tasks[task]
+        for start, chunk in chunks:
+            sent = _InMessage(chunk) if isinstance(executor, ProcessPoolExecutor) else chunk
             try:
-                yield start, task.result()
-            except Exception as error:  # the task as a whole: a worker died, or pickling failed
-                yield start, [error] * len(chunks[start])
+                task = executor.submit(_count_all, sent, call, options, rules)
+            except BrokenExecutor as error:
+                yield start, [error] * len(chunk)
+                continue
+            tasks[task] = start, len(chunk)
+            task.add_done_callback(done.put)
+            while len(tasks) >= _IN_FLIGHT or not done.empty():
+                yield next_done()
+        while tasks:
+            yield next_done()
     finally:
         for task in tasks:
             task.cancel()
 
 
-def _count_all(models: list[Any], call: str, options: dict[str, Any]) -> list[Any]:
+def _count_all(
+    models: Any, call: str, options: dict[str, Any], rules: dict[str, LayerRule]
+) -> list[Any]:
     """What a worker does."""
-    return [_count(model, call, options) for model in models]
+    with rules_of_caller(rules):
+        found = [_count(model, call, options) for model in models]
+    return [_able_to_travel(one) if isinstance(one, Exception) else one for one in found]
 
 
 def _count(model: Any, call: str, options: dict[str, Any]) -> Any:
@@ -116,4 +168,22 @@ def _count(model: Any, call: str, options: dict[str, Any]) -> Any:
     try:
         return function(model, **options)
     except Exception as error:
+        _let_go(error)
         return error
+
+
+def _let_go(error: Exception) -> None:
+    """Drops the tracebacks, whose frames would keep the model alive."""
+    cause: BaseException | None = error
+    while cause is not None:
+        cause.__traceback__ = None
+        cause = cause.__cause__ or cause.__context__
+
+
+def _able_to_travel(error: Exception) -> Exception:
+    """The error, or what it says, where it would break the pool that has to unpickle it."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return BopscountError(f"{type(error).__name__}: {error}")
+    return error

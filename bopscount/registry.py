@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -70,6 +72,7 @@ BY_NAME = {
 _built_in: dict[type, LayerRule] = {}
 _by_class: dict[type, LayerRule] = {}
 _by_qualified_name: dict[str, LayerRule] = {}
+_of_caller: dict[str, LayerRule] = {}
 
 
 def _qualified_name(cls: type) -> str:
@@ -214,9 +217,35 @@ def rule_of(module: nn.Module) -> LayerRule | None:
 
 def rule_for_class(cls: type) -> LayerRule | None:
     """The same for a class."""
-    rule = _by_class.get(cls)
+    rule = _of_caller.get(_qualified_name(cls)) if _of_caller else None
+    if rule is None:
+        rule = _by_class.get(cls)
     if rule is None and _by_qualified_name:
         rule = _by_qualified_name.get(_qualified_name(cls))
     if rule is None:
         rule = _built_in.get(cls)
     return BY_NAME.get(cls.__name__) if rule is None else rule
+
+
+def registered_rules(*, pickled: bool) -> dict[str, LayerRule]:
+    """The user's rules by qualified name; `pickled` leaves out those that pickle cannot take."""
+    rules = {_qualified_name(cls): rule for cls, rule in _by_class.items()} | _by_qualified_name
+    return {name: rule for name, rule in rules.items() if not pickled or _pickles(rule)}
+
+
+def _pickles(rule: LayerRule) -> bool:
+    try:
+        pickle.dumps(rule)
+    except Exception:
+        return False
+    return True
+
+
+@contextmanager
+def rules_of_caller(rules: dict[str, LayerRule]) -> Iterator[None]:
+    """In a worker: what its caller registered goes before what is registered here."""
+    _of_caller.update(rules)
+    try:
+        yield
+    finally:
+        _of_caller.clear()

@@ -1,6 +1,9 @@
 """Many models over executors."""
 
+import os
 import pickle
+import resource
+import weakref
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -18,6 +21,25 @@ BUILDERS = [partial(nn.Linear, 8, width, bias=False) for width in WIDTHS]
 
 def wrong():
     raise RuntimeError("no such width")
+
+
+class OddError(Exception):
+    """Pickles, and does not unpickle."""
+
+    def __init__(self, first, second):
+        super().__init__(f"{first} and {second}")
+
+
+def odd_bits(path, module):
+    raise OddError(1, 2)
+
+
+def die():
+    os._exit(1)
+
+
+class SignLinear(nn.Linear):
+    """Registered in some tests, by who calls map."""
 
 
 @pytest.fixture(scope="module")
@@ -84,24 +106,122 @@ def test_results_are_small():
     assert len(pickle.dumps(totals)) < 500
     chain = nn.Sequential(*(nn.Linear(8, 8) for _ in range(200)))
     table = bopscount.trace(chain, (8,))
-    assert len(pickle.dumps(table)) < 200 * 600
-    assert len(pickle.dumps(bopscount.count(table))) < 200 * 2000
+    assert len(pickle.dumps(table)) < 200 * 400
+    assert len(pickle.dumps(bopscount.count(table))) < 200 * 500
 
 
 def test_no_models_are_no_results():
     assert bopscount.map([], (8,)) == []
 
 
-def test_an_interrupt_cancels_what_has_not_begun(processes, monkeypatch):
-    def interrupted(tasks):
+def test_an_error_among_the_models_reaches_the_caller_and_the_executor_serves_on(processes):
+    def models():
+        yield from BUILDERS
         raise KeyboardInterrupt
-        yield
 
-    monkeypatch.setattr("bopscount.parallel.as_completed", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        bopscount.map(BUILDERS * 5, (8,), executor=processes, chunk_size=1)
-    monkeypatch.undo()
+    for executor in (None, processes):
+        with pytest.raises(KeyboardInterrupt):
+            bopscount.map(models(), (8,), executor=executor, chunk_size=1)
     assert bopscount.map(BUILDERS[:1], (8,), executor=processes)[0].macs == 8
+
+
+def test_a_generator_is_drawn_as_tasks_are_done(monkeypatch):
+    monkeypatch.setattr("bopscount.parallel._IN_FLIGHT", 2)
+    alive = weakref.WeakSet()
+    most = 0
+
+    def models():
+        nonlocal most
+        for width in range(1, 51):
+            model = nn.Linear(8, width)
+            alive.add(model)
+            most = max(most, len(alive))
+            yield model
+
+    for executor in (None, ThreadPoolExecutor(1)):
+        found = bopscount.map(models(), (8,), executor=executor, chunk_size=2)
+        assert [totals.macs for totals in found] == [8 * width for width in range(1, 51)]
+        assert most < 20
+        if executor:
+            executor.shutdown()
+
+
+def test_an_error_keeps_no_model_alive():
+    alive = weakref.WeakSet()
+
+    class Failing(nn.Linear):
+        def forward(self, x):
+            raise RuntimeError("no")
+
+    def models():
+        for _ in range(3):
+            model = Failing(8, 8)
+            alive.add(model)
+            yield model
+
+    found = bopscount.map(models(), (8,))
+    assert [type(error) for error in found] == [TraceError] * 3
+    assert not alive
+
+
+def test_an_error_that_does_not_unpickle_leaves_the_pool_whole(processes):
+    found = bopscount.map(BUILDERS[:2], (8,), executor=processes, bits=odd_bits)
+    assert [str(error) for error in found] == ["OddError: 1 and 2"] * 2
+    assert bopscount.map(BUILDERS[:1], (8,), executor=processes)[0].macs == 8
+
+
+def test_a_dead_worker_is_the_error_of_every_candidate_after_it():
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        found = bopscount.map([BUILDERS[0], die, *BUILDERS], (8,), executor=pool, chunk_size=1)
+    assert len(found) == len(BUILDERS) + 2
+    assert isinstance(found[1], Exception)
+
+
+def test_many_tensors_need_no_open_files(processes):
+    # Each tensor in shared memory would be one: here 6,400, and usually 1,024 are allowed.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    models = [nn.Sequential(*(nn.Linear(2, 2) for _ in range(100))) for _ in range(32)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(512, hard), hard))
+    try:
+        found = bopscount.map(models, (2,), executor=processes)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert [totals.macs for totals in found] == [400] * 32
+
+
+def test_what_the_caller_registered_holds_in_the_workers(processes):
+    models = [partial(SignLinear, 8, 8)]
+    for bits in (1, 2):
+        bopscount.register_layer(SignLinear, weight_bits=bits, input_bits=bits)
+        try:
+            (found,) = bopscount.map(models, (8,), executor=processes)
+        finally:
+            bopscount.unregister_layer(SignLinear)
+        assert found.bops == 64 * bits * bits
+    (found,) = bopscount.map(models, (8,), executor=processes)
+    assert found.bops == 0
+
+
+def test_a_progress_bar_counts_every_model(monkeypatch):
+    class Bar:
+        def __init__(self, title, total, unit):
+            self.total, self.done, self.closed = total, [], False
+            bars.append(self)
+
+        def update(self, n):
+            self.done.append(n)
+
+        def close(self):
+            self.closed = True
+
+    bars = []
+    monkeypatch.setattr("bopscount.parallel.progress_bar", Bar)
+    bopscount.map(BUILDERS, (8,))
+    with ThreadPoolExecutor(2) as threads:
+        bopscount.map(iter(BUILDERS), (8,), executor=threads, chunk_size=7)
+    assert [bar.total for bar in bars] == [20, None]
+    assert [sorted(bar.done) for bar in bars] == [[1] * 20, [6, 7, 7]]
+    assert all(bar.closed for bar in bars)
 
 
 @pytest.mark.parametrize(
