@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bopscount.errors import TraceError
 from bopscount.progress import progress_bar
 from bopscount.tracing.driver import TRACING
+from bopscount.tracing.functions.itself import HANDS_OUT
 from bopscount.tracing.guard import TensorGuard, untouched
 from bopscount.tracing.inputs import tensors_of
 
@@ -41,6 +43,7 @@ def time_leaves(model: nn.Module, nodes: list[Node], call: ForwardCall) -> list[
     leaves = [index for index, node in enumerate(nodes) if node.is_leaf]
     runs: list[dict[int, float]] = []
     guard = TensorGuard(model)
+    guard.watch(tensors_of((call.args, call.kwargs)))
     with TRACING, untouched(model), ExitStack() as stack:
         stack.callback(guard.restore)
         progress = progress_bar("timing", (1 + TIMED_RUNS) * len(leaves), " layers")
@@ -56,7 +59,7 @@ def time_leaves(model: nn.Module, nodes: list[Node], call: ForwardCall) -> list[
             stack.callback(after.remove)
         try:
             with torch.no_grad():
-                with _SavesWrites(guard):
+                with _SavesWrites(guard), _SavesHandedOut(guard):
                     model(*call.args, **call.kwargs)
                 for _ in range(TIMED_RUNS):
                     clock.start_run(leaves)
@@ -87,6 +90,19 @@ class _SavesWrites(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         self._guard.before_op(func, args, kwargs or {})
+        return func(*args, **(kwargs or {}))
+
+
+class _SavesHandedOut(TorchFunctionMode):
+    """The same before numpy may write."""
+
+    def __init__(self, guard: TensorGuard) -> None:
+        super().__init__()
+        self._guard = guard
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in HANDS_OUT:
+            self._guard.about_to_write(args[0])
         return func(*args, **(kwargs or {}))
 
 

@@ -185,6 +185,15 @@ def test_a_torch_error_in_a_leaf_names_the_leaf_and_what_reached_it():
     assert isinstance(caught.value.__cause__, RuntimeError)
 
 
+@pytest.mark.parametrize("groups", [1, 4])
+def test_channels_that_do_not_fit_a_transposed_convolution_are_an_error(groups):
+    """On meta torch itself lets them pass."""
+    model = nn.Sequential(nn.ReLU(), nn.ConvTranspose1d(8, 8, 3, groups=groups))
+    with pytest.raises(TraceError, match="8 channels, got 4") as caught:
+        bopscount.trace(model, (4, 10), run="never")
+    assert caught.value.module_path == "1"
+
+
 def test_a_model_that_raises_itself_has_the_empty_path():
     class Raises(nn.Module):
         def forward(self, x):

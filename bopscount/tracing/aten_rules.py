@@ -46,6 +46,12 @@ def _convolution(
 ) -> None:
     x, weight, bias, stride, padding, dilation, transposed, output_padding, groups = args[:9]
     rank = weight.dim() - 2
+    channels = x.shape[-1 - rank]
+    if transposed and channels != weight.shape[0]:  # torch looks on real tensors only
+        raise RuntimeError(
+            f"transposed convolution with a weight of size {list(weight.shape)} expects an input "
+            f"of {weight.shape[0]} channels, got {channels} in {list(x.shape)}"
+        )
     emitter.add(
         "conv_transpose" if transposed else "conv",
         op,

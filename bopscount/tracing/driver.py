@@ -216,6 +216,10 @@ class Driver:
         args, kwargs = _stay_here(func, args, kwargs)
         return self.run_for_real(func, args, kwargs, recorded)
 
+    def keep(self, tensor: Tensor) -> None:
+        """Before a function changes a tensor's shape where it is."""
+        self.guard.keep(tensor)
+
     def is_tainted(self, tensor: Tensor) -> bool:
         """Whether a constant was written into with what is none."""
         return bool(self._tainted) and storage_key(tensor) in self._tainted

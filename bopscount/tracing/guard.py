@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from ctypes import string_at
-from functools import partial
+from functools import cached_property, partial
+from itertools import chain
 from typing import Any
 
 import torch
@@ -21,13 +22,14 @@ _SECRET_WRITERS = {
     f"aten::{name}" for name in ("native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm")
 }
 _SECRETLY_WRITTEN = {"running_mean", "running_var"}
+_REGULAR = (Tensor, nn.Parameter)
 
 
 @contextmanager
 def untouched(model: nn.Module, *, training: bool = False) -> Iterator[None]:
     """Undoes, on the way out, whatever a forward changed; eval mode in between.
 
-    Attributes of every module (also inside plain containers, one level deep), modules,
+    Attributes of every module (also inside plain containers), modules,
     parameters, buffers and hooks by identity, `training`, random state, grad mode and
     default dtype. In-place writes to tensors are `TensorGuard`'s part.
 
@@ -105,23 +107,52 @@ class TensorGuard:
     def __init__(self, model: nn.Module) -> None:
         self._model = model
         self._given: tuple[Tensor, ...] = ()
-        self._by_storage: dict[int, list[Tensor]] | None = None
         self._saved = ExitStack()
 
-    @property
+    @cached_property
     def _tensors(self) -> dict[int, list[Tensor]]:
         """The model's tensors by storage; made with the first write, which is rare."""
-        if self._by_storage is None:
-            self._by_storage = {}
-            for tensor in (*self._model.parameters(), *self._model.buffers(), *self._given):
-                key = storage_key(tensor)
-                if key is not None:
-                    self._by_storage.setdefault(key, []).append(tensor)
-        return self._by_storage
+        by_storage: dict[int, list[Tensor]] = {}
+        for tensor in self._all():
+            for part in (tensor, tensor.grad if tensor.is_leaf else None):
+                key = None if part is None else storage_key(part)
+                if part is not None and key is not None:
+                    by_storage.setdefault(key, []).append(part)
+        return by_storage
 
-    def watch(self, given: Iterable[Tensor]) -> None:
-        """Guards the caller's inputs too."""
+    @cached_property
+    def _unkept(self) -> set[int]:
+        return {id(tensor) for tensor in self._all()}
+
+    def _all(self) -> Iterator[Tensor]:
+        return chain(self._model.parameters(), self._model.buffers(), self._given)
+
+    def watch(self, given: Iterable[Tensor] = ()) -> None:
+        """Before a run for real: guards the caller's inputs too, and what no op writes into.
+
+        That is shape, strides and memory, `requires_grad` and `grad`.
+        """
         self._given = tuple(given)
+        for tensor in self._all():
+            self.keep(tensor)
+
+    def keep(self, tensor: Tensor) -> None:
+        """Keeps what a tensor of the model's is, values apart."""
+        if id(tensor) not in self._unkept:
+            return
+        self._unkept.remove(id(tensor))
+        if not tensor.is_inference():
+            self._saved.enter_context(_unsafe_preserve_version_counter(tensor))
+        grad = tensor.grad if tensor.is_leaf else None
+        data = tensor.detach() if type(tensor) in _REGULAR else None
+        self._saved.callback(_put_back_form, tensor, tensor.requires_grad, grad, data)
+
+    def about_to_write(self, tensor: Tensor) -> None:
+        """Saves the values of a tensor, and of those that share its memory, if the model's."""
+        key = None if tensor.is_meta else storage_key(tensor)
+        if key is not None:
+            for owned in self._tensors.pop(key, ()):
+                self._save(owned)
 
     def before_op(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Saves what `func` is about to write, if it is the model's."""
@@ -133,16 +164,13 @@ class TensorGuard:
             if not declared and argument.name not in _SECRETLY_WRITTEN:
                 continue
             for tensor in value if isinstance(value, (list, tuple)) else (value,):
-                writes = isinstance(tensor, Tensor) and not tensor.is_meta
-                key = storage_key(tensor) if writes else None
-                if key is not None:
-                    for owned in self._tensors.pop(key, ()):
-                        self._save(owned)
+                if isinstance(tensor, Tensor):
+                    self.about_to_write(tensor)
 
     def _save(self, tensor: Tensor) -> None:
         copy = tensor.detach().clone()
         self._saved.enter_context(_unsafe_preserve_version_counter(tensor))
-        self._saved.callback(_put_back, tensor, copy)
+        self._saved.callback(_put_back, tensor.detach(), copy)
 
     def restore(self) -> None:
         """Puts every written tensor back, version counter included."""
@@ -152,6 +180,24 @@ class TensorGuard:
 def _put_back(tensor: Tensor, copy: Tensor) -> None:
     with torch.no_grad():
         tensor.copy_(copy)
+
+
+def _put_back_form(
+    tensor: Tensor, requires_grad: bool, grad: Tensor | None, data: Tensor | None
+) -> None:
+    if data is not None and _form(tensor) != _form(data):
+        tensor.data = data
+    if tensor.requires_grad is not requires_grad:
+        tensor.requires_grad_(requires_grad)
+    if tensor.is_leaf and tensor.grad is not grad:
+        tensor.grad = grad
+
+
+def _form(tensor: Tensor) -> tuple[Any, ...]:
+    if tensor.layout is not torch.strided:
+        return (tensor.layout,)
+    place = storage_key(tensor), tensor.storage_offset()
+    return place, tensor.dtype, tensor.shape, tensor.stride()
 
 
 def storage_key(tensor: Tensor) -> int | None:

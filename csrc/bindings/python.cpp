@@ -69,7 +69,8 @@ const Names &names() {
                  intern("__call__"),
                  intern("__name__"),
                  intern("fill_"),
-                 intern("adapt")};
+                 intern("adapt"),
+                 intern("keep")};
   }();
   return interned;
 }

@@ -23,14 +23,37 @@ Snapshot::Snapshot(const py::object &model) {
     save(dict.get());
     PyObject *key, *value;
     Py_ssize_t position = 0;
-    while (PyDict_Next(dict.get(), &position, &key, &value))
-      if (is_container(value)) save(value);
+    while (PyDict_Next(dict.get(), &position, &key, &value)) save_all_of(value);
     PyObject *modules = item(dict.get(), names().modules);
     if (modules == nullptr || !PyDict_Check(modules)) continue;
     position = 0;
     while (PyDict_Next(modules, &position, &key, &value))
       if (value != Py_None && seen.insert(value).second) stack.push_back(value);
   }
+}
+
+/// Saves a container and those inside it, also in tuples.
+void Snapshot::save_all_of(PyObject *value) {
+  if (!is_container(value) && !PyTuple_Check(value)) return;
+  std::vector<PyObject *> stack{value};
+  while (!stack.empty()) {
+    PyObject *outer = stack.back();
+    stack.pop_back();
+    const std::size_t first = items_.size();
+    if (is_container(outer)) {
+      save(outer);
+      for (std::size_t i = first; i < items_.size(); ++i) push_nested(items_[i].value, stack);
+    } else {
+      for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(outer); ++i)
+        push_nested(PyTuple_GET_ITEM(outer, i), stack);
+    }
+  }
+}
+
+/// Each once: they may hold each other. The outermost, of which most are empty, need no look.
+void Snapshot::push_nested(PyObject *value, std::vector<PyObject *> &stack) {
+  if ((is_container(value) || PyTuple_Check(value)) && nested_.insert(value).second)
+    stack.push_back(value);
 }
 
 Snapshot::~Snapshot() {

@@ -4,6 +4,7 @@
 #include <pybind11/pybind11.h>
 
 #include <span>
+#include <unordered_set>
 #include <vector>
 
 #include "python.hpp"
@@ -13,7 +14,7 @@ namespace bopscount::bindings {
 namespace py = pybind11;
 
 /// Attributes of every module by identity, and the contents of plain containers
-/// among them (dict, list, set), one level deep.
+/// among them (dict, list, set), nested ones too.
 class Snapshot {
 public:
   /// Of `model` and all modules below it. Iterative.
@@ -39,6 +40,8 @@ private:
   };
 
   void save(PyObject *container);
+  void save_all_of(PyObject *value);
+  void push_nested(PyObject *value, std::vector<PyObject *> &stack);
   void add(PyObject *key, PyObject *value);
   std::span<const Item> items_of(const Contents &saved) const {
     return {items_.data() + saved.first, saved.size};
@@ -48,7 +51,8 @@ private:
 
   std::vector<Contents> saved_;
   std::vector<Item> items_;
-  std::vector<PyObject *> module_dicts_; ///< borrowed from saved_
+  std::vector<PyObject *> module_dicts_;  ///< borrowed from saved_
+  std::unordered_set<PyObject *> nested_; ///< containers inside others, and tuples
 };
 
 void register_snapshot(py::module_ &module);

@@ -232,7 +232,11 @@ PyObject *Tracer::function(PyObject *func, PyObject *args, PyObject *keywords) {
       if (PyObject *out = resized(answer->resizing == Resizing::copying, args, keywords))
         return out;
     switch (answer->action) {
-    case Action::reshapes: forget_forms(args); [[fallthrough]];
+    case Action::reshapes:
+      forget_forms(args);
+      if (PyTuple_GET_SIZE(args) > 0)
+        checked(PyObject_CallMethodOneArg(driver_.get(), names().keep, PyTuple_GET_ITEM(args, 0)));
+      [[fallthrough]];
     case Action::free: return PyObject_Call(func, args, keywords);
     case Action::view: return view(func, args, keywords);
     case Action::item:

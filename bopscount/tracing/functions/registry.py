@@ -41,9 +41,8 @@ FREE: frozenset[Any] = frozenset(
         "size dim numel nelement ndimension is_floating_point is_complex is_contiguous stride "
         "storage_offset element_size get_device type_as_ is_signed is_inference is_pinned "
         "has_names __len__ __hash__ data_ptr is_set_to is_same_size is_shared __repr__ "
-        "__format__ untyped_storage storage is_coalesced is_conj is_neg requires_grad_ "
-        "register_hook is_distributed __dlpack_device__ sparse_dim dense_dim _is_view "
-        "detach_",
+        "__format__ untyped_storage storage is_coalesced is_conj is_neg register_hook "
+        "is_distributed __dlpack_device__ sparse_dim dense_dim _is_view",
     )
     + [torch._assert, torch.device, torch._C._set_grad_enabled, torch.is_grad_enabled]
     + existing(

@@ -1,0 +1,28 @@
+"""Functions that change a tensor itself, or hand out its memory: the model's are put back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from bopscount.tracing.functions.registry import MAKERS, existing, rule
+
+_CHANGES = (
+    *existing(Tensor, "requires_grad_ detach_ resize_ resize_as_"),
+    *(getattr(Tensor, name).__set__ for name in ("requires_grad", "data", "grad")),
+)
+HANDS_OUT = existing(Tensor, "numpy __array__ __dlpack__")
+MAKERS.update(_CHANGES, HANDS_OUT)
+
+
+@rule(*_CHANGES)
+def _changed(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    driver.guard.keep(args[0])
+    return NotImplemented
+
+
+@rule(*HANDS_OUT)
+def _handed_out(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    driver.guard.about_to_write(args[0])
+    return NotImplemented
