@@ -40,6 +40,20 @@ def count_candidates(
 ) -> list[Any]:
     """Sums over each row of records: one int64 array, or list of ints, a metric."""
 
+def changed_shapes(
+    layers: NDArray[np.void], spatial: int, inputs: NDArray[np.int64]
+) -> tuple[Any, ...]:
+    """Output shapes (n, rank) of windowed and linear layers, and the first that does not fit."""
+
+def set_sizes(
+    layers: NDArray[np.void],
+    inputs: NDArray[np.int64],
+    outputs: NDArray[np.int64],
+    channel_axis: int,
+    batched: bool,
+) -> int:
+    """Sets the sizes of records from shapes (n, rank); the first that cannot be counted, or -1."""
+
 def empty_call() -> None:
     """Does nothing; what a call into the core costs."""
 
@@ -115,6 +129,8 @@ class Tracer:
     def node(self) -> int:
         """Index of the module that runs now."""
     def __len__(self) -> int: ...
+    def input(self, tensor: object) -> None:
+        """Says that a tensor is the network's next input; before anything is recorded."""
     def another(self, shape: object, dtype: object) -> Any:
         """A further output of the last record."""
     def set_bits(self, tensor: object, bits: int) -> None:

@@ -49,6 +49,10 @@ class LayerTable:
         producers: Which records made the operands of record i, -1 for inputs, parameters
             and constants: `producers[producer_starts[i]:producer_starts[i + 1]]`.
         producer_starts: See `producers`.
+        input_numbers: As `producers`: which of the model's tensor inputs the operand is, or a
+            view of, -1 for none.
+        viewed: As `producers`: whether the operand is a view of what was produced, which may
+            have turned, cut or reshaped it.
         batch_size: Samples in the input; the memory(MB) column is per sample.
         ran_model: Whether the model's arithmetic was run.
         notes: Sentences that belong under every table of this model.
@@ -65,6 +69,8 @@ class LayerTable:
     ops: list[str]
     producers: npt.NDArray[Any] = field(default_factory=lambda: np.zeros(0, np.int32))
     producer_starts: npt.NDArray[Any] = field(default_factory=lambda: np.zeros(1, np.int64))
+    input_numbers: npt.NDArray[Any] = field(default_factory=lambda: np.zeros(0, np.int32))
+    viewed: npt.NDArray[Any] = field(default_factory=lambda: np.zeros(0, np.bool_))
     batch_size: int = 1
     ran_model: bool = False
     notes: list[str] = field(default_factory=list)

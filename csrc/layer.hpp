@@ -63,7 +63,8 @@ struct Layer {
   std::int32_t owner = 0;
   /// Window sizes of convolution and pooling; their product is
   /// the window's element count.
-  /// Attention keeps its key length in kernel[0], a recurrent layer its hidden size.
+  /// Attention keeps its key length in kernel[0], a recurrent layer its hidden size, adaptive
+  /// pooling the size it pools to (0 for "as the input").
   std::int32_t kernel[3] = {1, 1, 1};
   std::int32_t stride[3] = {1, 1, 1};
   std::int32_t padding[3] = {0, 0, 0};

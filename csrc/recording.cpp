@@ -53,9 +53,17 @@ std::int32_t Recording::add(const Layer &layer, const Dims &in, const Dims &out,
   output_bits_.push_back(made);
   push_dims(in);
   push_dims(out);
-  for (std::size_t i = 0; i < n_inputs; ++i) producers_.push_back(producer(inputs[i]));
-  producer_starts_.push_back(static_cast<std::int64_t>(producers_.size()));
+  for (std::size_t i = 0; i < n_inputs; ++i) sources_.push_back(source(inputs[i]));
+  source_starts_.push_back(static_cast<std::int64_t>(sources_.size()));
   return index;
+}
+
+Source Recording::source(Slot slot) const {
+  if (slot < 0) return {};
+  const Memory &memory = slots_[index(slot)];
+  const bool is_input = memory.producer < 0 && index(slot) < static_cast<std::size_t>(n_inputs_);
+  return {memory.producer, is_input ? static_cast<std::int32_t>(index(slot)) : -1,
+          (slot & view_bit) != 0 || memory.written_through_view};
 }
 
 /// The width that all these slots have, 0 if they have none or differ.
@@ -83,15 +91,20 @@ void Recording::take_bits(Layer &layer, const Slot *inputs, std::size_t n_inputs
   }
 }
 
+Recording::Slot Recording::new_input() {
+  ++n_inputs_;
+  return new_slot(-1);
+}
+
 Recording::Slot Recording::new_slot(std::int32_t producer) {
-  slots_.push_back({producer, 0});
+  slots_.push_back({producer, 0, false});
   if (producer >= 0) write(static_cast<Slot>(slots_.size() - 1), producer);
   return static_cast<Slot>(slots_.size() - 1);
 }
 
 void Recording::write(Slot slot, std::int32_t producer) {
-  slots_[static_cast<std::size_t>(slot)] = {producer,
-                                            output_bits_[static_cast<std::size_t>(producer)]};
+  slots_[index(slot)] = {producer, output_bits_[static_cast<std::size_t>(producer)],
+                         (slot & view_bit) != 0};
 }
 
 Dims Recording::dims(std::size_t index) const {
@@ -108,39 +121,47 @@ void Recording::push_dims(const Dims &dims) {
 
 void Recording::keep_only(std::size_t first, const std::vector<bool> &keep) {
   const std::size_t end = layers_.size();
-  // What each record from `first` on stands for afterwards: itself, moved, or what it read.
-  std::vector<std::vector<std::int32_t>> stands_for(end - first);
-  const auto resolve = [&](std::int32_t producer, std::vector<std::int32_t> &into) {
-    if (producer < static_cast<std::int32_t>(first)) {
-      into.push_back(producer);
-      return;
+  // What each record from `first` on stands for afterwards: itself, moved, or what it read,
+  // in the order of its operands.
+  std::vector<std::vector<Source>> stands_for(end - first);
+  const auto resolve = [&](const Source &source, std::vector<Source> &into) {
+    const auto add = [&](const Source &one) {
+      if (std::find(into.begin(), into.end(), one) == into.end()) into.push_back(one);
+    };
+    if (source.producer < static_cast<std::int32_t>(first)) return add(source);
+    for (Source other : stands_for[static_cast<std::size_t>(source.producer) - first]) {
+      other.viewed |= source.viewed;
+      add(other);
     }
-    const auto &others = stands_for[static_cast<std::size_t>(producer) - first];
-    into.insert(into.end(), others.begin(), others.end());
   };
 
   std::int32_t next = static_cast<std::int32_t>(first);
-  std::vector<std::vector<std::int32_t>> kept_producers;
+  std::vector<std::vector<Source>> kept_sources;
   std::vector<std::size_t> kept_records;
   for (std::size_t i = first; i < end; ++i) {
-    std::vector<std::int32_t> read;
-    for (auto p = producer_starts_[i]; p < producer_starts_[i + 1]; ++p)
-      resolve(producers_[static_cast<std::size_t>(p)], read);
-    std::sort(read.begin(), read.end());
-    read.erase(std::unique(read.begin(), read.end()), read.end());
+    std::vector<Source> read;
+    for (auto at = source_starts_[i]; at < source_starts_[i + 1]; ++at)
+      resolve(sources_[static_cast<std::size_t>(at)], read);
     if (keep[i - first]) {
-      stands_for[i - first] = {next++};
-      kept_producers.push_back(std::move(read));
+      stands_for[i - first] = {Source{next++, -1, false}};
+      kept_sources.push_back(std::move(read));
       kept_records.push_back(i);
     } else {
+      // What is dropped may have turned or cut what it read.
+      for (Source &source : read) source.viewed = true;
       stands_for[i - first] = std::move(read);
     }
   }
-  for (auto &[producer, bits] : slots_) {
-    if (producer < static_cast<std::int32_t>(first)) continue;
-    const auto &others = stands_for[static_cast<std::size_t>(producer) - first];
+  for (Memory &memory : slots_) {
+    if (memory.producer < static_cast<std::int32_t>(first)) continue;
+    const auto &others = stands_for[static_cast<std::size_t>(memory.producer) - first];
     // Of several sources the latest: a kept record where there is one.
-    producer = others.empty() ? -1 : others.back();
+    memory.producer = -1;
+    for (const Source &other : others) {
+      if (other.producer < memory.producer) continue;
+      memory.producer = other.producer;
+      memory.written_through_view |= other.viewed;
+    }
   }
 
   std::vector<Layer> layers;
@@ -157,14 +178,14 @@ void Recording::keep_only(std::size_t first, const std::vector<bool> &keep) {
   layers_.resize(first);
   size_starts_.resize(2 * first + 1);
   sizes_.resize(static_cast<std::size_t>(size_starts_.back()));
-  producer_starts_.resize(first + 1);
-  producers_.resize(static_cast<std::size_t>(producer_starts_.back()));
+  source_starts_.resize(first + 1);
+  sources_.resize(static_cast<std::size_t>(source_starts_.back()));
   for (std::size_t i = 0; i < layers.size(); ++i) {
     layers_.push_back(layers[i]);
     push_dims(shapes[2 * i]);
     push_dims(shapes[2 * i + 1]);
-    producers_.insert(producers_.end(), kept_producers[i].begin(), kept_producers[i].end());
-    producer_starts_.push_back(static_cast<std::int64_t>(producers_.size()));
+    sources_.insert(sources_.end(), kept_sources[i].begin(), kept_sources[i].end());
+    source_starts_.push_back(static_cast<std::int64_t>(sources_.size()));
   }
 }
 

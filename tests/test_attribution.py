@@ -458,3 +458,43 @@ def test_a_wide_and_a_deep_model_have_their_rows():
     rows = rows_of(nn.Sequential(deep, wide), ROWS)
     assert len(rows) == 301
     assert {row.macs for row in rows.values()} == {512}
+
+
+class TwoInputs(nn.Module):
+    """A weight on a view of one input, plus the other, plus a parameter."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(12, 4)
+        self.bias = nn.Parameter(torch.zeros(4))
+
+    def forward(self, image, other):
+        return self.fc(image.flatten(1)).view(2, 4) + other + self.bias
+
+
+def test_operands_know_whether_they_are_inputs_and_seen_through_views():
+    table = bopscount.trace(TwoInputs(), inputs=(torch.zeros(2, 3, 4), torch.zeros(2, 4)))
+    assert table.ops == ["Linear", "add", "add", "parameters"]
+    assert table.producers.tolist() == [-1, 0, -1, 1, -1]
+    assert table.input_numbers.tolist() == [0, -1, 1, -1, -1]
+    assert table.viewed.tolist() == [True, True, False, False, False]
+
+
+def test_a_flatten_module_is_a_view_and_writing_through_one_is_remembered():
+    class WritesThroughView(nn.Module):
+        def forward(self, x):
+            y = x.exp()
+            y.view(2, 12).add_(1)
+            return y.sqrt()
+
+    model = nn.Sequential(WritesThroughView(), nn.Flatten(), nn.Linear(12, 4))
+    table = bopscount.trace(model, inputs=torch.zeros(2, 3, 4))
+    assert table.ops == ["exp", "add", "sqrt", "Flatten", "Linear"]
+    assert table.producers.tolist() == [-1, 0, 1, 2, 2]
+    assert table.viewed.tolist() == [False, True, True, False, True]
+
+
+def test_adaptive_pooling_keeps_the_size_it_pools_to():
+    model = nn.Sequential(nn.AdaptiveAvgPool2d((None, 5)), nn.AdaptiveMaxPool2d(2))
+    table = bopscount.trace(model, (3, 8, 8))
+    assert table.records["kernel"].tolist() == [[0, 5, 1], [2, 2, 1]]

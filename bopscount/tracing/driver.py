@@ -125,6 +125,8 @@ class Driver:
             else:
                 args, kwargs = map_tensors(self._input, (args, kwargs))
                 body = partial(self.model, *args, **kwargs)
+            for tensor in tensors_of((args, kwargs)):
+                self.tracer.input(tensor)
             restores = global_states()
             restores.append(self.guard.restore)
             if self._progress is not None:

@@ -35,6 +35,8 @@ def build_table(tracer: Tracer, **about: Any) -> LayerTable:
         ops=data["ops"],
         producers=data["producers"],
         producer_starts=data["producer_starts"],
+        input_numbers=data["input_numbers"],
+        viewed=data["viewed"],
         **about,
     )
 

@@ -1,5 +1,6 @@
 #include "leaf.hpp"
 
+#include <algorithm>
 #include <cmath>
 
 #include "../recording.hpp"
@@ -233,6 +234,8 @@ bool adaptive_pool(const LeafRule &rule, const LeafModule &module, const Dims &i
       return false;
   }
   if (!adaptive_pool_shape(target, rule.spatial, in, answer.out)) return false;
+  for (std::size_t i = 0; i < rule.spatial; ++i)
+    answer.layer.kernel[i] = std::max(target.kernel[i], 0);
   set_sizes(answer.layer, in, answer.out, 1, in.rank == rule.spatial + 2);
   return true;
 }

@@ -3,7 +3,9 @@
 #include <array>
 #include <vector>
 
+#include "../recording.hpp"
 #include "../search/record_block.hpp"
+#include "../search/shapes.hpp"
 #include "bindings.hpp"
 #include "parallel.hpp"
 
@@ -117,6 +119,70 @@ py::list py_count_candidates(const py::array &records, const std::string &rules,
   return count(block, rules_of(rules), metrics_of(metrics), n_threads);
 }
 
+/// (n, rank) int64 shapes, one a record; ValueError for anything else.
+class Shapes {
+public:
+  Shapes(const py::array &array, std::size_t n_records, const char *name) {
+    require_dtype(array, py::dtype::of<std::int64_t>(), name);
+    const bool fits = array.ndim() == 2 && (array.flags() & py::array::c_style) != 0 &&
+                      static_cast<std::size_t>(array.shape(0)) == n_records &&
+                      static_cast<std::size_t>(array.shape(1)) <= Dims::capacity;
+    if (!fits)
+      throw py::value_error(std::string(name) + " must be C-contiguous (n_records, up to " +
+                            std::to_string(Dims::capacity) + ")");
+    sizes_ = static_cast<const std::int64_t *>(array.data());
+    rank_ = static_cast<std::size_t>(array.shape(1));
+  }
+
+  std::size_t rank() const { return rank_; }
+  Dims operator[](std::size_t record) const {
+    Dims dims;
+    for (std::size_t i = 0; i < rank_; ++i) dims.push(sizes_[record * rank_ + i]);
+    return dims;
+  }
+
+private:
+  const std::int64_t *sizes_ = nullptr;
+  std::size_t rank_ = 0;
+};
+
+/// The shapes that come out, and the first record whose do not fit (-1: all do).
+py::tuple py_changed_shapes(const py::array &layers, std::size_t spatial, const py::array &inputs) {
+  const auto records = layers_of(layers);
+  const Shapes in(inputs, records.size(), "inputs");
+  if (spatial > 3) throw py::value_error("spatial must be 0 to 3");
+  py::array_t<std::int64_t> shapes(
+      {static_cast<py::ssize_t>(records.size()), static_cast<py::ssize_t>(in.rank())});
+  std::int64_t *sizes = shapes.mutable_data();
+  std::fill_n(sizes, shapes.size(), 0);
+  py::ssize_t first_bad = -1;
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    Dims out;
+    const bool fits =
+        is_countable(in[i]) && changed_shape(records[i], spatial, in[i], out) && is_countable(out);
+    if (!fits) {
+      first_bad = static_cast<py::ssize_t>(i);
+      break;
+    }
+    std::copy(out.begin(), out.end(), sizes + i * in.rank());
+  }
+  return py::make_tuple(shapes, first_bad);
+}
+
+/// Sets batch, channels and positions of both sides; the first record whose shapes cannot be
+/// counted, or -1.
+py::ssize_t py_set_sizes(py::array layers, const py::array &inputs, const py::array &outputs,
+                         int channel_axis, bool batched) {
+  const auto records = layers_of(layers);
+  const Shapes in(inputs, records.size(), "inputs"), out(outputs, records.size(), "outputs");
+  auto *writable = static_cast<Layer *>(layers.mutable_data());
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    if (!is_countable(in[i]) || !is_countable(out[i])) return static_cast<py::ssize_t>(i);
+    set_sizes(writable[i], in[i], out[i], channel_axis, batched);
+  }
+  return -1;
+}
+
 } // namespace
 
 void register_search_blocks(py::module_ &module) {
@@ -125,6 +191,15 @@ void register_search_blocks(py::module_ &module) {
              py::arg("rules"), py::arg("metrics"), py::arg("n_threads"),
              py::arg("python_ints") = false,
              "Sums over each row of records: one int64 array, or list of ints, a metric.");
+  module.def("changed_shapes", &py_changed_shapes, py::arg("layers").noconvert(),
+             py::arg("spatial"), py::arg("inputs").noconvert(),
+             "Output shapes (n, rank) of windowed and linear layers, and the first that does not "
+             "fit, or -1.");
+  module.def("set_sizes", &py_set_sizes, py::arg("layers").noconvert(),
+             py::arg("inputs").noconvert(), py::arg("outputs").noconvert(), py::arg("channel_axis"),
+             py::arg("batched"),
+             "Sets the sizes of records from shapes (n, rank); the first that cannot be counted, "
+             "or -1.");
 }
 
 } // namespace bopscount::bindings

@@ -141,6 +141,8 @@ public:
   int bits_of(const py::object &tensor) const;
   /// The next output of the last record, for ops that have several.
   py::object another(py::object shape, py::object dtype);
+  /// Says that `tensor` is the network's next input; before anything is recorded.
+  void input(const py::object &tensor);
   /// Says that `tensor` is a view of `base`, or `base` itself.
   void alias(const py::object &tensor, const py::object &base);
   /// Of the records from `mark` on keeps those of MAC kinds, with `fields` set; their number.

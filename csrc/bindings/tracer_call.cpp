@@ -80,7 +80,7 @@ Value Tracer::output_of(const LeafAnswer &answer, const Value &input, const Form
     return same;
   }
   const bool keeps = answer.output == Output::view && input.slot != Recording::no_slot;
-  return {nullptr, out, keeps ? input.slot : recording_.new_slot(record)};
+  return {nullptr, out, keeps ? Recording::view_of(input.slot) : recording_.new_slot(record)};
 }
 
 /// The tensor of a value, made if there is none yet; owned.

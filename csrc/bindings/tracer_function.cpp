@@ -199,7 +199,7 @@ PyObject *Tracer::resized(bool copies, PyObject *args, PyObject *keywords) {
   if (!look(base, value) || !to_sizes(args, value.form->dims, dims)) return nullptr;
   const Form *form = form_of(dims, value.form->dtype);
   Ref out = make_tensor(form);
-  if (value.slot != Recording::no_slot) own(out.get(), value.slot, form);
+  if (value.slot != Recording::no_slot) own(out.get(), Recording::view_of(value.slot), form);
   return out.release();
 }
 
@@ -212,7 +212,7 @@ PyObject *Tracer::view(PyObject *func, PyObject *args, PyObject *keywords) {
   const auto alias_to_base = [&](PyObject *part) {
     if (part == base) return;
     const Recording::Slot slot = slot_of(base);
-    if (slot != Recording::no_slot && is_tensor(part)) own(part, slot);
+    if (slot != Recording::no_slot && is_tensor(part)) own(part, Recording::view_of(slot));
   };
   if (PyTuple_Check(out.get()))
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(out.get()); ++i)

@@ -157,10 +157,14 @@ py::object Tracer::another(py::object shape, py::object dtype) {
   return py::reinterpret_steal<py::object>(tensor.release());
 }
 
+void Tracer::input(const py::object &tensor) {
+  if (slot_of(tensor.ptr()) == Recording::no_slot) own(tensor.ptr(), recording_.new_input());
+}
+
 void Tracer::alias(const py::object &tensor, const py::object &base) {
   if (tensor.is(base)) return;
   const Recording::Slot slot = slot_of(base.ptr());
-  if (slot != Recording::no_slot) own(tensor.ptr(), slot);
+  if (slot != Recording::no_slot) own(tensor.ptr(), Recording::view_of(slot));
 }
 
 std::int32_t Tracer::producer_of(const py::object &tensor) const {

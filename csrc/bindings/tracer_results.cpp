@@ -83,15 +83,26 @@ py::dict Tracer::finish() {
                              : py::reinterpret_borrow<py::object>(node.name),
         py::str(Py_TYPE(node.module)->tp_name), node.parent, node.height, node.leaf, node.calls));
   }
-  const auto &starts = recording_.producer_starts();
+  const auto &starts = recording_.source_starts();
   std::vector<std::int64_t> all_starts(starts);
   all_starts.resize(layers.size() + 1, starts.back());
   py::dict data;
   data["records"] = records;
   data["record_nodes"] =
       py::array_t<std::int32_t>(static_cast<py::ssize_t>(record_nodes.size()), record_nodes.data());
-  data["producers"] = py::array_t<std::int32_t>(
-      static_cast<py::ssize_t>(recording_.producers().size()), recording_.producers().data());
+  const auto &sources = recording_.sources();
+  const auto n_sources = static_cast<py::ssize_t>(sources.size());
+  py::array_t<std::int32_t> producers(n_sources), input_numbers(n_sources);
+  py::array_t<bool> viewed(n_sources);
+  for (py::ssize_t i = 0; i < n_sources; ++i) {
+    const Source &source = sources[static_cast<std::size_t>(i)];
+    producers.mutable_at(i) = source.producer;
+    input_numbers.mutable_at(i) = source.input;
+    viewed.mutable_at(i) = source.viewed;
+  }
+  data["producers"] = producers;
+  data["input_numbers"] = input_numbers;
+  data["viewed"] = viewed;
   data["producer_starts"] =
       py::array_t<std::int64_t>(static_cast<py::ssize_t>(all_starts.size()), all_starts.data());
   data["input_shapes"] = inputs;

@@ -1,0 +1,18 @@
+/// Shapes and sizes of records whose fields were changed.
+#pragma once
+
+#include <cstddef>
+
+#include "../dims.hpp"
+#include "../layer.hpp"
+
+namespace bopscount {
+
+/// What a convolution, pooling or linear layer makes of `in`, by its kind; false for other kinds
+/// and where it does not fit. `spatial` is the number of dimensions of the window.
+bool changed_shape(const Layer &layer, std::size_t spatial, const Dims &in, Dims &out);
+
+/// Whether sizes are positive and their product is under 2^62.
+bool is_countable(const Dims &dims);
+
+} // namespace bopscount
