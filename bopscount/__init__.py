@@ -28,6 +28,7 @@ from bopscount.layer_table import LayerTable
 from bopscount.parallel import map
 from bopscount.registry import register_layer, unregister_layer
 from bopscount.report import Report, Row, Uncounted
+from bopscount.search.bits import BitSearch, count_batch
 from bopscount.search.record_blocks import count_layers
 from bopscount.totals import Totals
 
@@ -39,6 +40,7 @@ __all__ = [
     "CONVENTIONS",
     "COST_DTYPE",
     "LAYER_DTYPE",
+    "BitSearch",
     "BitSummary",
     "BopscountError",
     "Convention",
@@ -53,6 +55,7 @@ __all__ = [
     "Uncounted",
     "convention_value",
     "count",
+    "count_batch",
     "count_layers",
     "map",
     "new_layers",

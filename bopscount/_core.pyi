@@ -98,6 +98,49 @@ def answer(
 ) -> Any:
     """The output by a leaf rule for a module with such attributes, recorded, or None."""
 
+class BitSearch:
+    """Sums over layers for rows of bit widths."""
+
+    def __init__(
+        self, columns: list[str], weights_vary: bool, inputs_vary: bool, portable: bool = False
+    ) -> None:
+        """Columns by name; an operand that does not vary keeps its widths."""
+    def add_layers(
+        self,
+        layers: NDArray[np.void],
+        columns: NDArray[np.int32],
+        rules: str,
+        metrics: list[str],
+    ) -> None:
+        """Appends a sum a metric: of all layers, layer i at the widths of columns[i]."""
+    def add_sum(
+        self,
+        name: str,
+        shift: int,
+        constant: int,
+        grids: list[tuple[NDArray[np.int64], NDArray[np.int64]]],
+    ) -> None:
+        """Appends (constant + the sum of scale * cells[w - 1, a - 1]) / 2**shift, rounded up."""
+    @property
+    def sums(self) -> list[str]:
+        """The names of the sums."""
+    def count(
+        self,
+        weight_bits: NDArray[np.uint8] | None,
+        input_bits: NDArray[np.uint8] | None,
+        n_threads: int,
+    ) -> list[NDArray[np.int64]]:
+        """An int64 array a sum, of one entry a candidate."""
+    def count_wide(
+        self,
+        weight_bits: NDArray[np.uint8] | None,
+        input_bits: NDArray[np.uint8] | None,
+        begin: int,
+        end: int,
+        n_threads: int,
+    ) -> tuple[list[NDArray[np.int64]], list[NDArray[np.uint64]]]:
+        """Of candidates from begin to end, for sums of any size."""
+
 class Snapshot:
     """What the modules of a model hold."""
 

@@ -109,6 +109,18 @@ class LayerTable:
 
         return with_bits(self, bits)
 
+    @property
+    def mac_layers(self) -> tuple[str, ...]:
+        """Paths of the layers with MACs, in row order; the columns of a bit-width search.
+
+        One for each row that runs a convolution, linear or recurrent layer or matrix product,
+        however often: a leaf module's path, or that of a row such as "attn.(matmul)". Each is
+        a pattern that `with_bits` takes.
+        """
+        from bopscount.user_bits import mac_owners
+
+        return tuple(row for _, (_, row) in mac_owners(self))
+
     def owner_path(self, owner: int) -> str:
         """Module path of a row, with its role in parentheses."""
         node, role = self.nodes[self.owners[owner].node], self.owners[owner].role

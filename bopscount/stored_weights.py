@@ -17,6 +17,7 @@ FULL_PRECISION = 32
 MAC_KINDS = np.array([bool(row["macs"]) for row in OP_TABLE])
 """Whether the kind of that index has MACs."""
 FLOATING = BIT_SOURCES["floating"]
+_PRODUCTS = (KINDS["matmul"], KINDS["attention"])
 _MAX_LOW_BITS = 16
 _BYTE = 8
 Integers = npt.NDArray[np.int64]
@@ -36,6 +37,11 @@ def is_low_bit(table: LayerTable) -> npt.NDArray[np.bool_]:
         low &= table.records[f"{operand}_bits_source"] != FLOATING
         low &= table.records[f"{operand}_bits"] <= _MAX_LOW_BITS
     return low
+
+
+def low_bit_widths(weight_bits: int, input_bits: int) -> bool:
+    """The same of widths, floats being `FULL_PRECISION`."""
+    return max(weight_bits, input_bits) <= _MAX_LOW_BITS
 
 
 def stored_weights(table: LayerTable) -> Integers:
@@ -131,6 +137,31 @@ def stored_parameters(table: LayerTable, discount_zeros: bool = False) -> Stored
         others=np.array(others, np.int64),
         other_bits=np.where(item_bits > _BYTE, item_bits, FULL_PRECISION),
     )
+
+
+def activation_elements(table: LayerTable) -> tuple[list[int], list[int]]:
+    """Operands of MAC ops that are no parameters, in elements, all calls included.
+
+    Returns:
+        Per record those at the width of the input, and those at that of the weight: the
+        second operand of attention, or of a matrix product that takes it from no parameter.
+
+    Example: an 8-channel input of 16x16 positions of a convolution called twice: 4,096 and 0.
+    """
+    records, weights = table.records, stored_weights(table)
+    first, second = [0] * len(table), [0] * len(table)
+    for index in np.flatnonzero(MAC_KINDS[records["kind"]]).tolist():
+        record = records[index]
+        size = {
+            name: int(record[name])
+            for name in ("calls", "batch", "in_channels", "in_positions", "extra_elements",
+                         "weight_elements")
+        }  # fmt: skip
+        elements = size["batch"] * size["in_channels"] * size["in_positions"]
+        first[index] = size["calls"] * (elements + size["extra_elements"])
+        if record["kind"] in _PRODUCTS and not weights[index]:
+            second[index] = size["calls"] * size["weight_elements"]
+    return first, second
 
 
 def _second_operand_is_computed(table: LayerTable, index: int) -> bool:

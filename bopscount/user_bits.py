@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bopscount._core import BIT_SOURCES, OP_TABLE
 from bopscount.errors import InputError
@@ -41,7 +42,7 @@ def with_bits(table: LayerTable, bits: UserBits, model: nn.Module | None = None)
     Example: of ResNet-18, `with_bits(table, {"layer*.conv*": (1, 1)})` makes its sixteen
     3x3 convolutions binary, and leaves the first one, the shortcuts and the classifier.
     """
-    owners = dict(_mac_owners(table))
+    owners = dict(mac_owners(table))
     if callable(bits):
         if model is None:
             raise InputError("bits as a callable needs the model; give trace() the callable")
@@ -58,7 +59,7 @@ def with_bits(table: LayerTable, bits: UserBits, model: nn.Module | None = None)
             f"(path, module) that returns such a pair or None, got {type(bits).__name__}"
         )
     records = table.records.copy()
-    is_mac = _is_mac(table)
+    is_mac = is_mac_op(table)
     for owner, pair in widths.items():
         rows = is_mac & (records["owner"] == owner)
         for field, width in zip(_FIELDS, pair, strict=True):
@@ -68,14 +69,16 @@ def with_bits(table: LayerTable, bits: UserBits, model: nn.Module | None = None)
     return replace(table, records=records)
 
 
-def _is_mac(table: LayerTable) -> Any:
+def is_mac_op(table: LayerTable) -> npt.NDArray[np.bool_]:
+    """Which records have MACs."""
     macs = np.array([bool(row["macs"]) for row in OP_TABLE])
-    return macs[table.records["kind"]]
+    is_mac: npt.NDArray[np.bool_] = macs[table.records["kind"]]
+    return is_mac
 
 
-def _mac_owners(table: LayerTable) -> Iterator[tuple[int, tuple[str, str]]]:
+def mac_owners(table: LayerTable) -> Iterator[tuple[int, tuple[str, str]]]:
     """Owners of MAC ops, with the path of the module and that of the row."""
-    for owner in np.unique(table.records["owner"][_is_mac(table)]).tolist():
+    for owner in np.unique(table.records["owner"][is_mac_op(table)]).tolist():
         yield owner, (table.nodes[table.owners[owner].node].path, table.owner_path(owner))
 
 
@@ -87,25 +90,31 @@ def _by_pattern(
         if not isinstance(pattern, str):
             raise InputError(f"bits must have path patterns as keys, got {pattern!r}")
         widths_given = _checked(pair, f"bits[{pattern!r}]")
-        matched = [
-            owner
-            for owner, names in owners.items()
-            if any(fnmatchcase(name, pattern) for name in names)
-        ]
+        matched = matching(pattern, owners)
         if not matched:
-            raise InputError(_no_match(pattern, owners, table))
+            raise InputError(f"bits[{pattern!r}] {why_no_match(pattern, owners, table)}")
         widths.update(dict.fromkeys(matched, widths_given))
     return widths
 
 
-def _no_match(pattern: str, owners: dict[int, tuple[str, str]], table: LayerTable) -> str:
+def matching(pattern: str, owners: Mapping[int, tuple[str, str]]) -> list[int]:
+    """The owners, as `mac_owners` gives them, one of whose paths the pattern matches."""
+    return [
+        owner
+        for owner, names in owners.items()
+        if any(fnmatchcase(name, pattern) for name in names)
+    ]
+
+
+def why_no_match(pattern: str, owners: Mapping[int, tuple[str, str]], table: LayerTable) -> str:
+    """What to say of a pattern that matches no owner."""
     examples = ", ".join(repr(row) for _, row in list(owners.values())[:3]) or "none at all"
     if any(fnmatchcase(node.path, pattern) for node in table.nodes):
         return (
-            f"bits[{pattern!r}] matches only modules that run no convolution or matrix product "
-            f"themselves; a pattern such as {pattern + '.*'!r} matches those inside"
+            "matches only modules that run no convolution or matrix product themselves; "
+            f"a pattern such as {pattern + '.*'!r} matches those inside"
         )
-    return f"bits[{pattern!r}] matches no layer; layers with MACs are {examples} and so on"
+    return f"matches no layer; layers with MACs are {examples} and so on"
 
 
 def _checked(pair: Any, what: str) -> Widths:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from bopscount.conventions.bit_price import BitPrice
 from bopscount.conventions.facts import Facts
 from bopscount.errors import InputError
 
@@ -40,6 +41,7 @@ class Convention:
         integer: Whether every value is an exact integer; a float otherwise.
         example: "<arithmetic> = <value>" for the network of `conventions.example`.
         rule: Facts to Figure.
+        price: The rule again as a price by bit widths, where it is one; its value is the rule's.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Convention:
     integer: bool
     example: str
     rule: Callable[[Facts], Figure]
+    price: BitPrice | None = None
 
     def evaluate(self, facts: Facts) -> ConventionValue:
         """Its value for a network.

@@ -12,7 +12,6 @@ from bopscount import _core
 from bopscount.layer_table import LEAF, LayerTable, name_layer
 from bopscount.nonzero import nonzero_macs
 from bopscount.stored_weights import (
-    FULL_PRECISION,
     MAC_KINDS,
     is_low_bit,
     operand_bits,
@@ -100,15 +99,6 @@ class Facts:
     def parameters(self) -> int:
         """Parameters by logical shape, of the whole model."""
         return exact_sum(self.column("logical_params"))
-
-    @cached_property
-    def quantised_weights(self) -> dict[int, int]:
-        """Weights by their width, those in full precision left out."""
-        quantised = self.weight_bits < FULL_PRECISION
-        return {
-            int(bits): exact_sum(self.weights, quantised & (self.weight_bits == bits))
-            for bits in np.unique(self.weight_bits[quantised & (self.weights > 0)])
-        }
 
     @cached_property
     def batch_norms(self) -> list[tuple[int, bool]]:

@@ -7,33 +7,52 @@ from math import log2
 import numpy as np
 
 from bopscount import _core
+from bopscount.conventions.bit_price import BitPrice
 from bopscount.conventions.convention import Convention, Figure
 from bopscount.conventions.facts import Facts, Integers, Mask, exact_sum
 from bopscount.conventions.operations import fvcore_extras
 from bopscount.errors import InputError
 from bopscount.nonzero import zeros_were_looked_for
-from bopscount.stored_weights import FULL_PRECISION, MAC_KINDS
+from bopscount.stored_weights import FULL_PRECISION, MAC_KINDS, low_bit_widths
 
 _INT8 = 8
 _KIND = "low-bit operations"
 
 
-def _ops(facts: Facts, counted: Mask) -> Figure:
+def _low_bit_price(w: int, a: int) -> int:
+    return w * a if low_bit_widths(w, a) else 0
+
+
+def _ops_price(w: int, a: int) -> int:
+    return w * a if low_bit_widths(w, a) else 64
+
+
+def _counted_by_bmxnet(facts: Facts) -> Mask:
+    counted: Mask = facts.layers.copy()
+    last = np.flatnonzero(MAC_KINDS[facts.table.records["kind"]])[-1:]
+    counted[last[facts.of_kind("linear")[last]]] = False
+    return counted
+
+
+_REACTNET = BitPrice(lambda facts: np.where(facts.layers, facts.macs, 0), _ops_price, divisor=64)
+_BMXNET = BitPrice(
+    lambda facts: np.where(_counted_by_bmxnet(facts), facts.macs, 0), _ops_price, divisor=64
+)
+
+
+def _ops(facts: Facts, price: BitPrice, counted: Mask) -> Figure:
     """FLOPs + BOPs / 64 of the MAC ops of `counted`."""
     flops = exact_sum(facts.macs, counted & ~facts.low_bit)
     bops = facts.products(facts.macs, counted & facts.low_bit)
-    return Figure((64 * flops + bops) / 64, {"FLOPs": flops, "BOPs": bops})
+    return Figure(price.value(facts), {"FLOPs": flops, "BOPs": bops})
 
 
 def _reactnet(facts: Facts) -> Figure:
-    return _ops(facts, facts.layers)
+    return _ops(facts, _REACTNET, facts.layers)
 
 
 def _bmxnet(facts: Facts) -> Figure:
-    counted = facts.layers.copy()
-    last = np.flatnonzero(MAC_KINDS[facts.table.records["kind"]])[-1:]
-    counted[last[facts.of_kind("linear")[last]]] = False
-    return _ops(facts, counted)
+    return _ops(facts, _BMXNET, _counted_by_bmxnet(facts))
 
 
 def _torchstat(facts: Facts) -> Figure:
@@ -41,15 +60,17 @@ def _torchstat(facts: Facts) -> Figure:
     return Figure({"Bops": totals.bops, "Flops": totals.flops})
 
 
+_BIT32 = BitPrice(
+    lambda facts: facts.macs,
+    lambda w, _: w,
+    divisor=FULL_PRECISION,
+    rest=lambda facts: FULL_PRECISION * fvcore_extras(facts),
+)
+
+
 def _bit32(facts: Facts) -> Figure:
-    mac_ops = MAC_KINDS[facts.table.records["kind"]]
-    bits = {
-        int(width): exact_sum(facts.macs, mac_ops & (facts.weight_bits == width))
-        for width in np.unique(facts.weight_bits[mac_ops])
-    }
-    extras = fvcore_extras(facts)
-    x32 = sum(width * macs for width, macs in bits.items()) + FULL_PRECISION * extras
-    return Figure(x32 / FULL_PRECISION, {"32 x flops": x32, "norms and pooling": extras})
+    parts = {"32 x flops": _BIT32.total(facts), "norms and pooling": fvcore_extras(facts)}
+    return Figure(_BIT32.value(facts), parts)
 
 
 def _split2(facts: Facts) -> Figure:
@@ -63,6 +84,15 @@ def _split2(facts: Facts) -> Figure:
     )
 
 
+def _bnext_price(w: int, a: int) -> int:
+    if w == a == 1:
+        return 1
+    return 8 if max(w, a) <= _INT8 else 64
+
+
+_BNEXT = BitPrice(lambda facts: facts.macs, _bnext_price, divisor=64)
+
+
 def _bnext(facts: Facts) -> Figure:
     narrow = facts.low_bit & (np.maximum(facts.weight_bits, facts.input_bits) <= _INT8)
     parts = {
@@ -70,26 +100,39 @@ def _bnext(facts: Facts) -> Figure:
         "int8 MACs": exact_sum(facts.macs, narrow & ~facts.binary),
         "other MACs": exact_sum(facts.macs, ~narrow),
     }
-    x64 = parts["binary MACs"] + 8 * parts["int8 MACs"] + 64 * parts["other MACs"]
-    return Figure(x64 / 64, parts)
+    return Figure(_BNEXT.value(facts), parts)
+
+
+def _product_price(w: int, a: int) -> int:
+    return w * a
+
+
+_PRODUCT = BitPrice(lambda facts: facts.macs, _product_price)
+_PRODUCT_LOW_BIT = BitPrice(lambda facts: facts.macs, _low_bit_price)
 
 
 def _product(facts: Facts) -> Figure:
-    low = facts.products(facts.macs, facts.low_bit)
-    rest = facts.products(facts.macs, ~facts.low_bit)
-    return Figure(low + rest, {"low-bit layers": low, "other layers": rest})
+    total, low = _PRODUCT.value(facts), _PRODUCT_LOW_BIT.value(facts)
+    return Figure(total, {"low-bit layers": low, "other layers": total - low})
 
 
 def _product_low_bit(facts: Facts) -> Figure:
-    return Figure(facts.products(facts.macs, facts.low_bit))
+    return Figure(_PRODUCT_LOW_BIT.value(facts))
+
+
+def _macs_by_outputs(facts: Facts) -> list[int]:
+    """MACs of convolutions and linear layers; of transposed ones by output positions."""
+    macs = np.where(facts.layers, facts.macs, 0).tolist()
+    for index in np.flatnonzero(facts.of_kind("conv_transpose")):
+        macs[index] = int(facts.outputs[index]) * int(facts.fan_in[index])
+    return macs  # type: ignore[no-any-return]
+
+
+_MCT = BitPrice(_macs_by_outputs, _product_price)
 
 
 def _mct(facts: Facts) -> Figure:
-    total = facts.products(facts.macs, facts.layers & ~facts.of_kind("conv_transpose"))
-    for index in np.flatnonzero(facts.of_kind("conv_transpose")):
-        macs = int(facts.outputs[index]) * int(facts.fan_in[index])
-        total += macs * int(facts.weight_bits[index]) * int(facts.input_bits[index])
-    return Figure(total)
+    return Figure(_MCT.value(facts))
 
 
 def _bayesian_bits(facts: Facts) -> Figure:
@@ -100,14 +143,23 @@ def _bayesian_bits(facts: Facts) -> Figure:
     return Figure(100 * bops / full if full else 0.0, {"BOPs": bops, "BOPs at 32 bits": full})
 
 
+def _log2_of_sums(facts: Facts) -> float:
+    return sum(
+        (
+            sum(macs * log2(n) for macs, n in _sums(facts, int(index)))
+            for index in np.flatnonzero(facts.macs)
+        ),
+        start=0.0,
+    )
+
+
+_ACCUMULATOR = BitPrice(
+    lambda facts: facts.macs, lambda w, a: w * a + w + a, real_rest=_log2_of_sums
+)
+
+
 def _accumulator(facts: Facts) -> Figure:
-    w, a = facts.weight_bits, facts.input_bits
-    integers = w * a + w + a
-    total, exact = 0.0, 0
-    for index in np.flatnonzero(facts.macs):
-        exact += int(facts.macs[index]) * int(integers[index])
-        total += sum(macs * log2(n) for macs, n in _sums(facts, int(index)))
-    return Figure(exact + total, {"without log2": exact})
+    return Figure(_ACCUMULATOR.value(facts), {"without log2": _ACCUMULATOR.total(facts)})
 
 
 def _sums(facts: Facts, index: int) -> list[tuple[int, int]]:
@@ -123,12 +175,19 @@ def _sums(facts: Facts, index: int) -> list[tuple[int, int]]:
     return [(macs, int(facts.fan_in[index]))]
 
 
-def _sparse_product(facts: Facts) -> Figure:
+def _known_nonzero_macs(facts: Facts) -> Integers:
     if not zeros_were_looked_for(facts.table):
         raise InputError(
             "sparse_product needs the non-zero weights: trace with discount_zeros=True"
         )
-    return Figure(facts.products(facts.nonzero_macs, facts.macs > 0))
+    return facts.nonzero_macs
+
+
+_SPARSE_PRODUCT = BitPrice(_known_nonzero_macs, _product_price)
+
+
+def _sparse_product(facts: Facts) -> Figure:
+    return Figure(_SPARSE_PRODUCT.value(facts))
 
 
 def _max_bits(facts: Facts) -> Figure:
@@ -149,14 +208,16 @@ LOW_BIT = (
         "not have, counts MACs x weight bits x input bits BOPs.",
         "Bi-Real Net, ReActNet and most papers after them",
         "liuzechun/ReActNet, issues 1, 17, 19, 23", False,
-        "13824 + 40 + (36864 + 8 * 8 * 8192) / 64 = 22632", _reactnet,
+        "13824 + 40 + (36864 + 8 * 8 * 8192) / 64 = 22632",
+        _reactnet, _REACTNET,
     ),
     Convention(
         "bmxnet", _KIND, "OPs",
         "reactnet without the final linear layer: the last MAC op, if it is a linear layer.",
         "MeliusNet, BinaryDenseNet, ResNetE tables",
         "hpi-xnor/BMXNet-v2-wiki, Binary-Network-Results", False,
-        "13824 + (36864 + 8 * 8 * 8192) / 64 = 22592", _bmxnet,
+        "13824 + (36864 + 8 * 8 * 8192) / 64 = 22592",
+        _bmxnet, _BMXNET,
     ),
     Convention(
         "torchstat", _KIND, "",
@@ -172,7 +233,8 @@ LOW_BIT = (
         "MACs x weight bits / 32; batch norm 2 an element, layer and group norm 5, adaptive "
         "pooling 1 an input element, as fvcore counts them.",
         "bitorch", "hpi-xnor/fvbitcore, flop_count.py", False,
-        "13824 + 36864 / 32 + 8192 * 8 / 32 + 40 + 2 * 512 + 1024 = 19112", _bit32,
+        "13824 + 36864 / 32 + 8192 * 8 / 32 + 40 + 2 * 512 + 1024 = 19112",
+        _bit32, _BIT32,
     ),
     Convention(
         "split2", _KIND, "operations",
@@ -186,7 +248,8 @@ LOW_BIT = (
         "Binary MACs / 64 + int8 MACs / 8 + float MACs. Other low-bit MACs of up to 8 bits run "
         "as int8, wider ones as float.",
         "BNext", "hpi-xnor/BNext", False,
-        "13824 + 40 + 36864 / 64 + 8192 / 8 = 15464", _bnext,
+        "13824 + 40 + 36864 / 64 + 8192 / 8 = 15464",
+        _bnext, _BNEXT,
     ),
     Convention(
         "product", _KIND, "BOPs",
@@ -194,7 +257,8 @@ LOW_BIT = (
         "bits.",
         "HAWQ-V3, QONNX, Sony MCT, LIMPQ, NIPQ, brevitas users",
         "Zhen-Dong/HAWQ, model_zoo.md; fastmachinelearning/qonnx, inference_cost.py", True,
-        "32 * 32 * (13824 + 40) + 36864 + 8 * 8 * 8192 = 14757888", _product,
+        "32 * 32 * (13824 + 40) + 36864 + 8 * 8 * 8192 = 14757888",
+        _product, _PRODUCT,
     ),
     Convention(
         "product_low_bit", _KIND, "BOPs",
@@ -202,14 +266,16 @@ LOW_BIT = (
         "the layers both of whose operands are quantised, to 16 bits or fewer.",
         "papers that quantise every layer that they count",
         "as product; bopscount's own Bops of MAC layers", True,
-        "36864 + 8 * 8 * 8192 = 561152", _product_low_bit,
+        "36864 + 8 * 8 * 8192 = 561152",
+        _product_low_bit, _PRODUCT_LOW_BIT,
     ),
     Convention(
         "mct", _KIND, "BOPs",
         "product of convolutions and linear layers, with transposed convolution counted by "
         "output positions.",
         "Sony MCT's own tests", "sony/model_optimization, base_ru_integration_test.py", True,
-        "32 * 32 * (13824 + 40) + 36864 + 8 * 8 * (4 * 256 * 8 * 4) = 16330752", _mct,
+        "32 * 32 * (13824 + 40) + 36864 + 8 * 8 * (4 * 256 * 8 * 4) = 16330752",
+        _mct, _MCT,
     ),
     Convention(
         "bayesian_bits", _KIND, "% of the all-32-bit BOPs",
@@ -227,13 +293,14 @@ LOW_BIT = (
         "UNIQ, Ps and Qs", "ben-hawks/pytorch-jet-classify, param_count.py", False,
         "13824 * (32 * 32 + 64 + log2(27)) + 36864 * (1 + 2 + log2(72)) "
         "+ 8192 * (8 * 8 + 16 + log2(32)) + 40 * (32 * 32 + 64 + log2(4)) = 16184203.680083",
-        _accumulator,
+        _accumulator, _ACCUMULATOR,
     ),
     Convention(
         "sparse_product", _KIND, "BOPs",
         "product with the MACs of zero weights left out; known after discount_zeros=True.",
         "QONNX by default", "fastmachinelearning/qonnx, inference_cost.py", True,
-        "32 * 32 * (13824 + 40) + 36864 + 8 * 8 * 8192 * 64 // 128 = 14495744", _sparse_product,
+        "32 * 32 * (13824 + 40) + 36864 + 8 * 8 * 8192 * 64 // 128 = 14495744",
+        _sparse_product, _SPARSE_PRODUCT,
     ),
     Convention(
         "max_bits", _KIND, "MACs",

@@ -18,6 +18,7 @@ void register_layer(py::module_ &module);
 void register_op_table(py::module_ &module);
 void register_count(py::module_ &module);
 void register_search_blocks(py::module_ &module);
+void register_search_bits(py::module_ &module);
 
 /// The array's memory as records. Refuses (TypeError, ValueError) anything but
 /// a 1-D C-contiguous aligned array of exactly this dtype: nothing is converted.
@@ -37,5 +38,7 @@ Rules rules_of(const std::string &name);
 
 /// An exact Python int.
 py::object to_python(Int128 value);
+/// Its value; OverflowError if that takes more than 128 bits.
+Int128 from_python(const py::int_ &value);
 
 } // namespace bopscount::bindings

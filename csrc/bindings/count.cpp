@@ -124,6 +124,12 @@ py::object to_python(Int128 value) {
   return (high << py::int_(64)) | low;
 }
 
+Int128 from_python(const py::int_ &value) {
+  const auto high = py::cast<std::int64_t>(py::object(value >> py::int_(64)));
+  const auto low = py::cast<std::uint64_t>(py::object(value & py::int_(UINT64_MAX)));
+  return (static_cast<Int128>(high) << 64) | static_cast<Int128>(low);
+}
+
 void register_count(py::module_ &module) {
   py::register_exception_translator(&translate);
 

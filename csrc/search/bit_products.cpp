@@ -1,0 +1,172 @@
+#include "bit_products.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace bopscount {
+namespace {
+
+constexpr unsigned digit_bits = 15;
+constexpr int max_digit = (1 << digit_bits) - 1;
+
+using Pass = void (*)(const BitDigits &, BitRows, BitRows, std::span<std::uint64_t>);
+
+/// Both sums of a row, put together; modulo 2^64.
+inline std::uint64_t combine(std::int64_t low, std::int64_t high, unsigned shift) {
+  return (static_cast<std::uint64_t>(low) + (static_cast<std::uint64_t>(high) << digit_bits))
+         << shift;
+}
+
+/// How many steps fit into a sum of 32 bits.
+constexpr std::size_t steps_a_sum(Factor weight, Factor input) {
+  const std::size_t largest =
+      column_step * static_cast<std::size_t>(max_digit * max_value(weight) * max_value(input));
+  return static_cast<std::size_t>(INT32_MAX) / largest;
+}
+
+template <Factor factor> int value(std::uint8_t bits) {
+  if constexpr (factor == Factor::bits) return bits;
+  if constexpr (factor == Factor::low) return bits <= max_low_bits ? 1 : 0;
+  if constexpr (factor == Factor::low_bits) return bits <= max_low_bits ? bits : 0;
+  if constexpr (factor == Factor::binary) return bits == 1 ? 1 : 0;
+  return 1;
+}
+
+/// For any processor, in a form that compilers vectorise.
+template <Factor weight, Factor input>
+void portable_pass(const BitDigits &pass, BitRows weights, BitRows inputs,
+                   std::span<std::uint64_t> sums) {
+  static_assert(steps_a_sum(weight, input) >= 1);
+  const std::size_t n_columns = pass.digits.size() / 2;
+  for (std::size_t row = 0; row < sums.size(); ++row) {
+    const std::uint8_t *w = weights.row(row), *a = inputs.row(row);
+    std::int64_t low = 0, high = 0;
+    for (std::size_t step = 0; step < n_columns; step += column_step) {
+      const std::int16_t *digits = pass.digits.data() + 2 * step;
+      std::int32_t low_part = 0, high_part = 0;
+      for (std::size_t i = 0; i < column_step; ++i) {
+        const int product = value<weight>(w[step + i]) * value<input>(a[step + i]);
+        low_part += product * digits[i];
+        high_part += product * digits[column_step + i];
+      }
+      low += low_part;
+      high += high_part;
+    }
+    sums[row] += combine(low, high, pass.shift);
+  }
+}
+
+#if defined(__x86_64__)
+#define BOPSCOUNT_AVX2 [[gnu::target("avx2")]]
+
+/// The factors of sixteen widths.
+template <Factor factor> BOPSCOUNT_AVX2 inline __m256i values(const std::uint8_t *widths) {
+  const __m256i bits =
+      _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i *>(widths)));
+  const __m256i wide = _mm256_cmpgt_epi16(bits, _mm256_set1_epi16(max_low_bits));
+  const __m256i ones = _mm256_set1_epi16(1);
+  if constexpr (factor == Factor::bits) return bits;
+  if constexpr (factor == Factor::low) return _mm256_andnot_si256(wide, ones);
+  if constexpr (factor == Factor::low_bits) return _mm256_andnot_si256(wide, bits);
+  if constexpr (factor == Factor::binary)
+    return _mm256_and_si256(_mm256_cmpeq_epi16(bits, ones), ones);
+  return ones;
+}
+
+BOPSCOUNT_AVX2 inline __m256i load(const std::int16_t *digits) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i *>(digits));
+}
+
+template <Factor weight, Factor input>
+BOPSCOUNT_AVX2 void avx2_pass(const BitDigits &pass, BitRows weights, BitRows inputs,
+                              std::span<std::uint64_t> sums) {
+  constexpr std::size_t together = steps_a_sum(weight, input) * column_step;
+  const std::size_t n_columns = pass.digits.size() / 2;
+  for (std::size_t row = 0; row < sums.size(); ++row) {
+    const std::uint8_t *w = weights.row(row), *a = inputs.row(row);
+    std::int64_t low = 0, high = 0;
+    for (std::size_t first = 0; first < n_columns; first += together) {
+      __m256i low_parts = _mm256_setzero_si256(), high_parts = low_parts;
+      const std::size_t end = std::min(n_columns, first + together);
+      for (std::size_t step = first; step < end; step += column_step) {
+        const __m256i products =
+            _mm256_mullo_epi16(values<weight>(w + step), values<input>(a + step));
+        const std::int16_t *digits = pass.digits.data() + 2 * step;
+        low_parts = _mm256_add_epi32(low_parts, _mm256_madd_epi16(products, load(digits)));
+        high_parts =
+            _mm256_add_epi32(high_parts, _mm256_madd_epi16(products, load(digits + column_step)));
+      }
+      const __m256i pairs = _mm256_hadd_epi32(low_parts, high_parts);
+      const __m128i halves =
+          _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1));
+      const std::int64_t both = _mm_cvtsi128_si64(_mm_hadd_epi32(halves, halves));
+      low += static_cast<std::int32_t>(both);
+      high += both >> 32;
+    }
+    sums[row] += combine(low, high, pass.shift);
+  }
+}
+#endif
+
+template <BitTerm term> constexpr Pass pass_of(Instructions instructions) {
+#if defined(__x86_64__)
+  if (instructions == Instructions::avx2) return &avx2_pass<term.weight, term.input>;
+#else
+  static_cast<void>(instructions);
+#endif
+  return &portable_pass<term.weight, term.input>;
+}
+
+Pass find(BitTerm term, Instructions instructions) {
+  Pass found = nullptr;
+  [&]<std::size_t... index>(std::index_sequence<index...>) {
+    ((bit_terms[index] == term ? void(found = pass_of<bit_terms[index]>(instructions)) : void()),
+     ...);
+  }(std::make_index_sequence<bit_terms.size()>{});
+  return found;
+}
+
+} // namespace
+
+std::vector<BitDigits> cut_into_digits(BitTerm term, std::span<const std::int64_t> coefficients) {
+  std::uint64_t any_bit = 0;
+  const auto magnitude = [](std::int64_t value) {
+    return value < 0 ? -static_cast<std::uint64_t>(value) : static_cast<std::uint64_t>(value);
+  };
+  for (const std::int64_t coefficient : coefficients) any_bit |= magnitude(coefficient);
+  std::vector<BitDigits> passes;
+  for (unsigned shift = 0; shift < std::bit_width(any_bit); shift += 2 * digit_bits) {
+    BitDigits pass{term, shift, std::vector<std::int16_t>(2 * padded(coefficients.size()))};
+    for (std::size_t column = 0; column < coefficients.size(); ++column) {
+      const std::uint64_t rest = magnitude(coefficients[column]) >> shift;
+      const int sign = coefficients[column] < 0 ? -1 : 1;
+      std::int16_t *digits =
+          pass.digits.data() + 2 * (column - column % column_step) + column % column_step;
+      digits[0] = static_cast<std::int16_t>(sign * static_cast<int>(rest & max_digit));
+      digits[column_step] =
+          static_cast<std::int16_t>(sign * static_cast<int>((rest >> digit_bits) & max_digit));
+    }
+    passes.push_back(std::move(pass));
+  }
+  return passes;
+}
+
+Instructions best_instructions() {
+#if defined(__x86_64__)
+  static const bool avx2 = __builtin_cpu_supports("avx2") != 0;
+  if (avx2) return Instructions::avx2;
+#endif
+  return Instructions::portable;
+}
+
+void add_products(const BitDigits &pass, BitRows weights, BitRows inputs,
+                  std::span<std::uint64_t> sums, Instructions instructions) {
+  find(pass.term, instructions)(pass, weights, inputs, sums);
+}
+
+} // namespace bopscount

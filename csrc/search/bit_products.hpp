@@ -1,0 +1,55 @@
+/// The inner loop of a bit-width search: sums over layers of coefficient x f(weight bits) x
+/// g(input bits), for rows of bytes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "bit_terms.hpp"
+
+namespace bopscount {
+
+/// Columns are taken so many at a time; rows must be readable up to a multiple of it.
+inline constexpr std::size_t column_step = 16;
+
+constexpr std::size_t padded(std::size_t n_columns) {
+  return (n_columns + column_step - 1) / column_step * column_step;
+}
+
+/// Rows of widths of 1 to 64; what stands between the last column and `padded(n_columns)` is
+/// read and ignored.
+struct BitRows {
+  const std::uint8_t *first;
+  std::ptrdiff_t stride;
+
+  const std::uint8_t *row(std::size_t index) const {
+    return first + static_cast<std::ptrdiff_t>(index) * stride;
+  }
+  BitRows from(std::size_t index) const { return {row(index), stride}; }
+};
+
+/// Two 15-bit digits of the coefficients of one term, and what they are multiples of.
+struct BitDigits {
+  BitTerm term;
+  unsigned shift;
+  /// For each `column_step` columns the lower digits, then the higher ones; signed.
+  std::vector<std::int16_t> digits;
+};
+
+/// The coefficients cut into as many pairs of digits as the largest one needs; nothing if all
+/// are 0. Exact modulo 2^64.
+std::vector<BitDigits> cut_into_digits(BitTerm term, std::span<const std::int64_t> coefficients);
+
+/// Which instructions to use; the results are the same.
+enum class Instructions : std::uint8_t { portable, avx2 };
+
+/// The best that this processor has.
+Instructions best_instructions();
+
+/// Adds to sums[i], modulo 2^64, what `pass` comes to for row i of `weights` and `inputs`.
+void add_products(const BitDigits &pass, BitRows weights, BitRows inputs,
+                  std::span<std::uint64_t> sums, Instructions instructions);
+
+} // namespace bopscount
