@@ -92,7 +92,7 @@ class BitSearch:
         input_bits: Bits | None = None,
         *,
         n_threads: int | None = None,
-        dtype: type = np.int64,
+        python_ints: bool = False,
     ) -> Costs:
         """Counts candidates; see `count_batch`."""
         key = weight_bits is not None, input_bits is not None
@@ -102,12 +102,10 @@ class BitSearch:
         threads = 1 if few else thread_count(n_threads)
         try:
             arrays: list[npt.NDArray[Any]]
-            if dtype is np.int64:
-                arrays = [*search.count(weight_bits, input_bits, threads)]
-            elif dtype is object:
+            if python_ints:
                 arrays = [*_exact(search, weight_bits, input_bits, n, threads)]
             else:
-                raise InputError(f"dtype must be numpy.int64 or object, got {dtype!r}")
+                arrays = [*search.count(weight_bits, input_bits, threads)]
         except ValueError as error:
             raise InputError(str(error)) from None
         return self._finish(dict(zip(search.sums, arrays, strict=True)))
@@ -218,7 +216,7 @@ def count_batch(
     groups: Groups | None = None,
     rules: str = "torchstat",
     n_threads: int | None = None,
-    dtype: type = np.int64,
+    python_ints: bool = False,
 ) -> Costs:
     """Counts very many assignments of bit widths to the layers of one network.
 
@@ -237,7 +235,7 @@ def count_batch(
         groups: See `BitSearch`.
         rules: See `BitSearch`.
         n_threads: All available cores by default; the results do not depend on it.
-        dtype: `numpy.int64`, or `object` for Python integers of any size.
+        python_ints: Return Python's integers (dtype object), which have no largest one.
 
     Returns:
         By metric and by the convention's name an array of shape (n_candidates,): exact
@@ -247,10 +245,10 @@ def count_batch(
     Raises:
         InputError: For an argument that cannot be used, naming it, and of a width the layer
             and the candidate.
-        OverflowError: Where a sum is over 2**63 - 1 and dtype is not `object`, or a cost of one
-            layer is, whatever the dtype.
+        OverflowError: If a cost of one layer is over 2**63 - 1, or if a sum is and python_ints
+            is False; it names the candidate, and the layer or the metric.
 
     Example: see `BitSearch`, which is faster where few candidates are asked for often.
     """
     search = BitSearch(table, metrics=metrics, convention=convention, groups=groups, rules=rules)
-    return search.count(weight_bits, input_bits, n_threads=n_threads, dtype=dtype)
+    return search.count(weight_bits, input_bits, n_threads=n_threads, python_ints=python_ints)

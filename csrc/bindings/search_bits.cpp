@@ -188,7 +188,7 @@ private:
       throw_overflow("a cost of " + of(error.column, error.candidate) + " is over 2**63 - 1");
     } catch (const SumOverflow &error) {
       throw_overflow(sums_[error.sum] + " of candidate " + std::to_string(error.candidate) +
-                     " is over 2**63 - 1; dtype=object gives exact Python ints");
+                     " is over 2**63 - 1; python_ints=True gives it all the same");
     }
   }
 
