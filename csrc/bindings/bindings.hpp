@@ -19,6 +19,7 @@ void register_op_table(py::module_ &module);
 void register_count(py::module_ &module);
 void register_search_blocks(py::module_ &module);
 void register_search_bits(py::module_ &module);
+void register_search_choices(py::module_ &module);
 
 /// The array's memory as records. Refuses (TypeError, ValueError) anything but
 /// a 1-D C-contiguous aligned array of exactly this dtype: nothing is converted.

@@ -9,6 +9,7 @@ PYBIND11_MODULE(_core, module) {
   bopscount::bindings::register_count(module);
   bopscount::bindings::register_search_blocks(module);
   bopscount::bindings::register_search_bits(module);
+  bopscount::bindings::register_search_choices(module);
   bopscount::bindings::register_snapshot(module);
   bopscount::bindings::register_tracer(module);
   module.attr("build_type") = BOPSCOUNT_BUILD_TYPE;
