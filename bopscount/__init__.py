@@ -29,6 +29,7 @@ from bopscount.parallel import map
 from bopscount.registry import register_layer, unregister_layer
 from bopscount.report import Report, Row, Uncounted
 from bopscount.search.bits import BitSearch, count_batch
+from bopscount.search import ChoiceTable
 from bopscount.search.record_blocks import count_layers
 from bopscount.totals import Totals
 
@@ -43,6 +44,7 @@ __all__ = [
     "BitSearch",
     "BitSummary",
     "BopscountError",
+    "ChoiceTable",
     "Convention",
     "ConventionTable",
     "ConventionValue",

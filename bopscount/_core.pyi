@@ -192,3 +192,18 @@ class Tracer:
         """(node, input shapes) of the module that raised, or None."""
     def path(self, node: int) -> str:
         """Dotted path of a module."""
+
+class ChoiceTable:
+    """Slots of alternatives with costs; a row a pair of state and choice."""
+
+    def __init__(
+        self,
+        n_states: NDArray[np.int64],
+        n_choices: NDArray[np.int64],
+        next_states: NDArray[np.int32],
+        costs: NDArray[np.int64],
+    ) -> None: ...
+    def count(
+        self, choices: NDArray[Any], out: list[Any], n_threads: int = 1, kernel: str = "best"
+    ) -> None:
+        """Writes every candidate's sums to the int64 arrays in `out`, one a metric."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bopscount.errors import InputError, TraceError
-from bopscount.tracing.driver import Driver
+from bopscount.tracing.driver import Driver, Forward
 from bopscount.tracing.model import on_meta
 
 if TYPE_CHECKING:
@@ -22,7 +22,14 @@ def check_run(run: object) -> None:
         raise InputError(f"run must be 'auto' or 'never', got {run!r}")
 
 
-def record(model: nn.Module, call: ForwardCall, *, run: str, training: bool) -> Driver:
+def record(
+    model: nn.Module,
+    call: ForwardCall,
+    *,
+    run: str,
+    training: bool,
+    forward: Forward | None = None,
+) -> Driver:
     """Records one forward call on meta tensors, or for real if that is the only way.
 
     A model that asks for values (`.item()`, `nonzero`, a branch on data) cannot be
@@ -30,7 +37,7 @@ def record(model: nn.Module, call: ForwardCall, *, run: str, training: bool) -> 
     """
     driver = Driver(model)
     try:
-        driver.run(call, training)
+        driver.run(call, training, forward)
         return driver
     except TraceError as error:
         if run == "never":
@@ -39,5 +46,5 @@ def record(model: nn.Module, call: ForwardCall, *, run: str, training: bool) -> 
         if on_meta(model) or call.is_on_meta:
             raise
     driver = Driver(model, real=True)
-    driver.run(call.with_values(), training)
+    driver.run(call.with_values(), training, forward)
     return driver

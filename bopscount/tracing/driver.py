@@ -8,6 +8,7 @@ that sees every ATen op.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from threading import RLock, get_ident
 from typing import Any
@@ -41,6 +42,10 @@ _REGULAR = (Tensor, nn.Parameter)
 
 MASK_ELEMENTS = 2**24
 """Up to this size a constant mask, often a small one expanded, is looked into."""
+
+
+Forward = Callable[["Driver", Any, Any], Any]
+"""Calls the driver's model with positional and keyword arguments, and may look at both ends."""
 
 
 class Driver:
@@ -115,18 +120,24 @@ class Driver:
             flags = _core.LAYER_FLAGS["unmoved"]
             self.emitter.add("identity", type(module).__name__, operand, result, flags=flags)
 
-    def run(self, call: ForwardCall, training: bool = False) -> None:
+    def run(
+        self, call: ForwardCall, training: bool = False, forward: Forward | None = None
+    ) -> None:
         """Records one forward; the model is left as it was."""
         with TRACING:
             args, kwargs = call.args, call.kwargs
             if self.real:
                 self.guard.watch(tensors_of((args, kwargs)))
-                body = partial(self._run_guarded, args, kwargs)
             else:
                 args, kwargs = map_tensors(self._input, (args, kwargs))
                 body = partial(self.model, *args, **kwargs)
             for tensor in tensors_of((args, kwargs)):
                 self.tracer.input(tensor)
+            body = partial(self.model, *args, **kwargs)
+            if forward is not None:
+                body = partial(forward, self, args, kwargs)
+            if self.real:
+                body = partial(self._run_guarded, body)
             restores = global_states()
             restores.append(self.guard.restore)
             if self._progress is not None:
@@ -142,9 +153,9 @@ class Driver:
             except Exception as error:
                 raise self._explain(error) from error
 
-    def _run_guarded(self, args: Any, kwargs: Any) -> None:
+    def _run_guarded(self, body: Callable[[], Any]) -> None:
         with _Guarded(self.guard):
-            self.model(*args, **kwargs)
+            body()
 
     def _input(self, tensor: Tensor) -> Tensor:
         """Token ids and masks keep their values, everything else becomes meta."""

@@ -94,7 +94,7 @@ def forward_call(
         raise InputError(f"batch_size must be a positive integer, got {batch_size!r}")
     if dtype is not None and not isinstance(dtype, torch.dtype):
         raise InputError(f"dtype must be a torch.dtype such as torch.int64, got {dtype!r}")
-    device, float_dtype = _device_and_dtype(model)
+    device, float_dtype = device_and_dtype(model)
     sizes = check_input_size(input_size)
     tensors = tuple(_stand_in((batch_size, *size), dtype or float_dtype) for size in sizes)
     return ForwardCall(tensors, {}, batch_size, device)
@@ -200,7 +200,8 @@ def _like(original: Any, items: dict[Any, Any]) -> Any:
         return items
 
 
-def _device_and_dtype(model: nn.Module) -> tuple[torch.device, torch.dtype]:
+def device_and_dtype(model: nn.Module) -> tuple[torch.device, torch.dtype]:
+    """Of the first parameter or buffer; the dtype of the first that is floating-point."""
     device, dtype = None, None
     for tensor in chain(_own_parameters(model), model.parameters(), model.buffers()):
         device = device or tensor.device
