@@ -28,8 +28,8 @@ from bopscount.layer_table import LayerTable
 from bopscount.parallel import map
 from bopscount.registry import register_layer, unregister_layer
 from bopscount.report import Report, Row, Uncounted
-from bopscount.search.bits import BitSearch, count_batch
 from bopscount.search import ChoiceTable
+from bopscount.search.bits import BitSearch, count_batch
 from bopscount.search.record_blocks import count_layers
 from bopscount.totals import Totals
 

@@ -221,7 +221,7 @@ def test_a_table_travels_without_its_caches():
         ([[0, 0]], {"out": {"macs": np.zeros(1)}}, "out must have dtype int64, got float64"),
         ([[0, 0]], {"out": {"macs": np.zeros(2, int)}}, "out must be as long as choices"),
         ([[0, 0]], {"out": {"bops": np.zeros(1, int)}}, "out has 'bops', which is not counted"),
-        ([[0, 0]], {"out": [1]}, "out must be a dict of metric -> array"),
+        ([[0, 0]], {"out": [1]}, "out must be a dict of metric -> int64 array"),
         ([[0, -1]], {}, "choices has -1 for candidate 0, slot 1, which has alternatives 0 to 2"),
     ],
 )

@@ -130,7 +130,6 @@ class Driver:
                 self.guard.watch(tensors_of((args, kwargs)))
             else:
                 args, kwargs = map_tensors(self._input, (args, kwargs))
-                body = partial(self.model, *args, **kwargs)
             for tensor in tensors_of((args, kwargs)):
                 self.tracer.input(tensor)
             body = partial(self.model, *args, **kwargs)

@@ -139,9 +139,8 @@ py::object Tracer::emit(const Op &op) {
 }
 
 void Tracer::set_bits(const py::object &tensor, int bits) {
-  Recording::Slot slot = slot_of(tensor.ptr());
-  if (slot == Recording::no_slot) own(tensor.ptr(), slot = recording_.new_slot(-1));
-  recording_.set_bits(slot, static_cast<std::uint8_t>(bits));
+  const Recording::Slot slot = slot_of(tensor.ptr());
+  if (slot != Recording::no_slot) recording_.set_bits(slot, static_cast<std::uint8_t>(bits));
 }
 
 int Tracer::bits_of(const py::object &tensor) const {
