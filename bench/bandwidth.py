@@ -42,10 +42,3 @@ class MemoryCopy:
     @property
     def bytes_per_second(self) -> float:
         return self.bytes_moved / self.best_seconds
-
-
-if __name__ == "__main__":
-    copy = MemoryCopy()
-    copy.check()
-    copy.measure(10)
-    print(f"memory copy, read + written: {copy.bytes_per_second / 1e9:.1f} GB/s")

@@ -1,17 +1,22 @@
-"""Scans of what is large: a chain of 100,000 modules, a Llama of 405 billion parameters."""
+"""Scanning what is large: a chain of 100,000 modules, a Llama of 405 billion parameters."""
 
 from __future__ import annotations
 
 import gc
-import time
-from pathlib import Path
+from collections.abc import Iterator
+from functools import partial
 
 import torch
+from clock import best_seconds, seconds
+from memory import peak_bytes, reset_peak
+from rows import Curve, Result, Row, show
 from torch import nn
 
 import bopscount
 
-CHAIN_SIZES = (10**3, 10**4, 10**5)
+CHAIN_SIZES = tuple(10**power for power in range(2, 6))
+QUICK_CHAIN_SIZES = CHAIN_SIZES[:3]
+LINEAR_FROM = 10**3
 WIDTH = 8
 LLAMA_TOKENS = 8192
 LLAMA = {
@@ -25,45 +30,47 @@ LLAMA = {
 }
 
 
-def measure_chain(rounds: int) -> list[dict[str, float]]:
-    """Scans of one nn.Sequential's first 10^3, 10^4 and all 10^5 modules.
+def measure_chain(sizes: tuple[int, ...], rounds: int) -> Iterator[Result]:
+    """Scans of one nn.Sequential's first modules, ever more of them.
 
     Beside them a loop that reads what a scan must read of each module, in turns: what both
     lose with size is the caches' doing.
     """
     with torch.device("meta"):
-        chain = nn.Sequential(*(nn.Linear(WIDTH, WIDTH) for _ in range(CHAIN_SIZES[-1])))
-    rows = []
-    for size in CHAIN_SIZES:
+        chain = nn.Sequential(*(nn.Linear(WIDTH, WIDTH) for _ in range(sizes[-1])))
+    scans, loops = [], []
+    for size in sizes:
         part = chain[:size]
-        times, bare_times = [], []
-        for _ in range(rounds):
-            start = time.perf_counter()
-            totals = bopscount.scan(part, (WIDTH,))
-            scanned = time.perf_counter()
-            for module in part:
-                read(module)
-            times.append(scanned - start)
-            bare_times.append(time.perf_counter() - scanned)
-        assert totals.macs == size * WIDTH * WIDTH
-        rows.append(
-            {
-                "modules": size,
-                "ms": min(times) * 1e3,
-                "us_per_module": min(times) / size * 1e6,
-                "bare_us_per_module": min(bare_times) / size * 1e6,
-            }
-        )
-    return rows
+        assert bopscount.scan(part, (WIDTH,)).macs == size * WIDTH * WIDTH
+        calls = {
+            "scan": partial(bopscount.scan, part, (WIDTH,)),
+            "read": partial(_read_all, part),
+        }
+        best = best_seconds(calls, rounds)
+        scans.append((size, best["scan"] / size * 1e6))
+        loops.append((size, best["read"] / size * 1e6))
+    us = dict(scans)
+    over_loop = {size: us[size] / bare for size, bare in loops}
+    yield Row(f"a module of a chain of {sizes[-1]:,}", us[sizes[-1]], "us")
+    yield Row(
+        f"  against one of {LINEAR_FROM:,}, over what reading them loses",
+        over_loop[sizes[-1]] / over_loop[LINEAR_FROM],
+        "x",
+        goal=1.5,
+        more_is_better=False,
+    )
+    lines = {"bopscount.scan": scans, "a loop that reads the modules": loops}
+    yield Curve("A chain of linear layers", "modules", "us a module", lines)
 
 
-def read(module: nn.Module) -> None:
+def _read_all(modules: nn.Sequential) -> None:
     """Parameters with their flags, hooks, buffers and attributes."""
-    parameters, attributes = module._parameters, module.__dict__
-    for parameter in parameters.values():
-        parameter.shape, parameter.dtype, parameter.requires_grad  # noqa: B018
-    for name in ("training", "_buffers", "_forward_hooks", "_forward_pre_hooks", "in_features"):
-        attributes[name]
+    for module in modules:
+        parameters, attributes = module._parameters, module.__dict__
+        for parameter in parameters.values():
+            parameter.shape, parameter.dtype, parameter.requires_grad  # noqa: B018
+        for name in ("training", "_buffers", "_forward_hooks", "_forward_pre_hooks", "in_features"):
+            attributes[name]
 
 
 def llama_macs(tokens: int) -> int:
@@ -76,7 +83,7 @@ def llama_macs(tokens: int) -> int:
     return LLAMA["num_hidden_layers"] * layer + tokens * hidden * LLAMA["vocab_size"]
 
 
-def measure_llama(rounds: int) -> dict[str, object]:
+def measure_llama(rounds: int) -> Iterator[Result]:
     """A Llama 3 405B as transformers builds it from its config on meta, 8,192 tokens.
 
     Raises:
@@ -94,43 +101,31 @@ def measure_llama(rounds: int) -> dict[str, object]:
         "ids on meta": torch.zeros(1, LLAMA_TOKENS, dtype=torch.int64, device="meta"),
         "real ids": torch.arange(LLAMA_TOKENS)[None],
     }
-    results: dict[str, object] = {"expected_macs": llama_macs(LLAMA_TOKENS)}
     for name, ids in kinds.items():
         bopscount.scan(small_model, inputs={"input_ids": ids[:, :64]})
         gc.collect()
-        before = _reset_peak()
-        times = []
-        first_peak = None
-        for _ in range(rounds):
-            start = time.perf_counter()
-            totals = bopscount.scan(model, inputs={"input_ids": ids})
-            times.append(time.perf_counter() - start)
-            first_peak = _peak() if first_peak is None else first_peak
-        results[name] = {
-            "seconds": min(times),
-            "first_seconds": times[0],
-            "megabytes": (first_peak - before) / 1e6,
-            "macs": totals.macs,
-            "params": totals.params,
-            "macs_agree": totals.macs == results["expected_macs"],
-        }
-    table = bopscount.trace(model, inputs={"input_ids": kinds["ids on meta"]})
-    results["records"] = len(table)
-    return results
+        before = reset_peak()
+        scan = partial(bopscount.scan, model, inputs={"input_ids": ids})
+        first = seconds(scan)
+        megabytes = (peak_bytes() - before) / 1e6
+        assert scan().macs == llama_macs(LLAMA_TOKENS)
+        best = best_seconds({"scan": scan}, rounds)["scan"]
+        yield Row(f"Llama 3 405B, {name}", best, "s", 0.5, more_is_better=False)
+        yield Row("  the first scan", first, "s")
+        yield Row("  its memory at the peak", megabytes, "MB", 50, more_is_better=False)
 
 
-def _status(field: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(field):
-            return int(line.split()[1]) * 1024
-    raise KeyError(field)
+def measure(quick: bool) -> Iterator[Result]:
+    yield from measure_chain(QUICK_CHAIN_SIZES if quick else CHAIN_SIZES, 2 if quick else 3)
+    if quick:
+        return
+    try:
+        yield from measure_llama(rounds=5)
+    except ModuleNotFoundError as error:
+        if error.name != "transformers":
+            raise
+        yield "Llama not measured: transformers is not installed"
 
 
-def _reset_peak() -> int:
-    """Resident bytes now; the peak starts again from here (Linux)."""
-    Path("/proc/self/clear_refs").write_text("5")
-    return _status("VmRSS:")
-
-
-def _peak() -> int:
-    return _status("VmHWM:")
+if __name__ == "__main__":
+    show(measure(quick=False))

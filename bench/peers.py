@@ -156,3 +156,8 @@ PEERS = (
     Peer("torchprofile", "torchprofile", False, _torchprofile),
     Peer("torchscan", "torchscan", False, _torchscan),
 )
+
+
+def absent() -> list[str]:
+    """Packages of peers that are not installed."""
+    return sorted({peer.package.partition(".")[0] for peer in PEERS if not peer.is_installed()})

@@ -1,38 +1,30 @@
-"""Scanning, measured: `python bench/tracing.py [--quick] [--models A,B] [--json FILE]`.
+"""Scanning torchvision's classification models.
 
-Over torchvision's classification models, `bopscount.scan` beside ten other counters and
-beside the floor of the technique: one `torch.empty` on meta and one empty module call an
-op. Then a chain of 100,000 modules and a Llama of 405 billion parameters. Every answer is
-checked against FlopCounterMode, or a closed form, before it is timed. The machine may be
-shared: ours, the rivals and the floor take turns in one run, the best time of each counts,
-and a missed goal is printed, not raised. `--profile MODEL` shows where the time goes.
+`bopscount.scan` beside ten other counters and beside the floor of the technique: one
+`torch.empty` on meta and one empty module call an op. MACs are checked against FlopCounterMode
+first. Ours, the rivals and the floor take turns, and the best time of each counts.
+
+`python bench/tracing.py [--quick] [--models A,B] [--rounds N] [--no-peers]` runs it alone.
 """
 
 from __future__ import annotations
 
 import argparse
-import cProfile
-import json
 import math
-import os
-import pstats
-import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import torch
-from large import measure_chain, measure_llama
+from clock import seconds
 from peers import PEERS, Peer, flop_counter_mode, unheard
+from rows import Curve, Result, Row, show
 from torch import nn
 
 import bopscount
 
-QUICK = (
-    "alexnet", "densenet121", "efficientnet_b0", "mobilenet_v3_small", "resnet50",
-    "shufflenet_v2_x0_5", "swin_t", "vit_b_16",
-)  # fmt: skip
+NAMED = ("alexnet", "resnet50", "swin_t", "vit_b_16")
+"""Models of which the table shows the time."""
+QUICK = ("alexnet", "mobilenet_v3_small", "resnet50")
 ROUNDS = 5
 OURS_A_ROUND = 10
 MAX_SLOWDOWN = 20
@@ -45,12 +37,6 @@ NOT_OPS = ("uncalled", "parameters")
 class Empty(nn.Module):
     def forward(self, value: object) -> object:
         return value
-
-
-def seconds(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
 
 
 def model_of(name: str, like: nn.Module | None = None) -> nn.Module:
@@ -72,6 +58,13 @@ def model_of(name: str, like: nn.Module | None = None) -> nn.Module:
     return model
 
 
+def side_of(name: str, model: nn.Module) -> int:
+    """Of the square image that a torchvision model is made for."""
+    if name == "inception_v3":
+        return 299
+    return getattr(model, "image_size", 224)
+
+
 class Bout:
     """One model: ours against the rivals still in the race."""
 
@@ -81,7 +74,7 @@ class Bout:
         self.name = name
         with unheard():
             model = get_model(name, weights=None).eval()
-        side = _side(name, model)
+        side = side_of(name, model)
         self.size = (3, side, side)
         self.ours = model_of(name, model)
         inputs = torch.rand(1, *self.size)
@@ -91,13 +84,13 @@ class Bout:
             given = on_meta if peer.on_meta else (model_of(name, model), inputs)
             self.calls[peer.name] = lambda peer=peer, given=given: peer.count(*given)
         self.first = seconds(self.scan)
-        self.table = bopscount.trace(self.ours, self.size)
+        table = bopscount.trace(self.ours, self.size)
         totals = bopscount.scan(self.ours, self.size)
         expected = flop_counter_mode(*on_meta)
         assert totals.macs == expected, f"{name}: {totals.macs} MACs, not {expected}"
         self.shapes = [
             shape
-            for shape, op in zip(self.table.output_shapes, self.table.ops, strict=True)
+            for shape, op in zip(table.output_shapes, table.ops, strict=True)
             if op not in NOT_OPS
         ]
         self.empty = Empty()
@@ -119,9 +112,10 @@ class Bout:
             for shape in self.shapes:
                 module(empty(shape, device="meta"))
 
-    def measure(self, rounds: int) -> dict[str, object]:
+    def measure(self, rounds: int) -> Bout:
+        """Runs all turns; the results are attributes."""
         times: dict[str, list[float]] = {"ours": [self.first], "floor": [], "other": []}
-        failed: dict[str, str] = {}
+        self.failed: dict[str, str] = {}
         other = self.other_size()
 
         def ours_and_floor() -> None:
@@ -132,44 +126,52 @@ class Bout:
                     times["other"].append(seconds(lambda: bopscount.scan(self.ours, other)))
 
         ours_and_floor()
-        peer_times: dict[str, float] = {}
+        self.peers: dict[str, float] = {}
         for name, call in self.calls.items():
             try:
                 with unheard():
-                    peer_times[name] = seconds(call)
+                    self.peers[name] = seconds(call)
             except Exception as error:
-                failed[name] = f"{type(error).__name__}: {error}"[:100]
-        fastest = min(peer_times.values(), default=math.inf)
-        contenders = [n for n, taken in peer_times.items() if taken <= CONTENDER * fastest]
+                self.failed[name] = f"{type(error).__name__}: {error}"[:100]
+        fastest = min(self.peers.values(), default=math.inf)
+        contenders = [name for name, taken in self.peers.items() if taken <= CONTENDER * fastest]
         for _ in range(rounds):
             ours_and_floor()
             for name in contenders:
                 with unheard():
-                    peer_times[name] = min(peer_times[name], seconds(self.calls[name]))
+                    self.peers[name] = min(self.peers[name], seconds(self.calls[name]))
             ours_and_floor()
-        best = min(times["ours"])
-        row = {
-            "model": self.name,
-            "ms": best * 1e3,
-            "records": len(self.shapes),
-            "us_per_record": best / len(self.shapes) * 1e6,
-            "floor_ms": min(times["floor"]) * 1e3,
-            "over_floor": best / min(times["floor"]),
-            "first_ms": self.first * 1e3,
-            "other_size": min(times["other"]) / best if times["other"] else None,
-            "peers_ms": {name: taken * 1e3 for name, taken in peer_times.items()},
-            "failed": failed,
-        }
-        if peer_times:
-            row["fastest"] = min(peer_times, key=peer_times.__getitem__)
-            row["ratio"] = peer_times[row["fastest"]] / best
-        return row
+        self.seconds = min(times["ours"])
+        self.floor_seconds = min(times["floor"])
+        self.other_seconds = min(times["other"], default=None)
+        return self
 
+    @property
+    def us_per_op(self) -> float:
+        return self.seconds / len(self.shapes) * 1e6
 
-def _side(name: str, model: nn.Module) -> int:
-    if name == "inception_v3":
-        return 299
-    return getattr(model, "image_size", 224)
+    @property
+    def over_floor(self) -> float:
+        return self.seconds / self.floor_seconds
+
+    @property
+    def fastest(self) -> str | None:
+        return min(self.peers, key=self.peers.__getitem__, default=None)
+
+    @property
+    def ratio(self) -> float | None:
+        return self.peers[self.fastest] / self.seconds if self.fastest else None
+
+    def __str__(self) -> str:
+        other = f"{self.other_seconds / self.seconds:.2f}x" if self.other_seconds else "-"
+        lines = [
+            f"{self.name:22} {self.seconds * 1e3:7.2f} {len(self.shapes):4} {self.us_per_op:6.2f}"
+            f" {self.over_floor:6.2f}x {self.first / self.seconds:5.2f}x {other:>10}"
+        ]
+        if self.fastest:
+            taken = self.peers[self.fastest] * 1e3
+            lines[0] += f"   {self.fastest:25} {taken:7.1f} {self.ratio:7.1f}x"
+        return "\n".join(lines + [f"  ({peer} failed: {why})" for peer, why in self.failed.items()])
 
 
 def warm_up(peers: list[Peer]) -> None:
@@ -182,127 +184,68 @@ def warm_up(peers: list[Peer]) -> None:
     bopscount.scan(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), (3, 16, 16))
 
 
-def measure_models(names: list[str], rounds: int, peers: list[Peer]) -> list[dict]:
+def race(names: list[str], rounds: int, peers: list[Peer]) -> list[Bout]:
+    """All models, each printed when it is done."""
     warm_up(peers)
     strikes = dict.fromkeys((peer.name for peer in peers), 0)
-    rows = []
+    bouts = []
     print(
         "model                  ours ms  ops  us/op  /floor  first  other size"
         "   fastest rival                 ms    ratio"
     )
     for name in names:
         racing = [peer for peer in peers if strikes[peer.name] < 3]
-        row = Bout(name, racing).measure(rounds)
-        rows.append(row)
-        fastest = min(row["peers_ms"].values(), default=math.inf)
+        bout = Bout(name, racing).measure(rounds)
+        bouts.append(bout)
+        fastest = min(bout.peers.values(), default=math.inf)
         for peer in racing:
-            taken = row["peers_ms"].get(peer.name, 0)
-            slow = taken > MAX_SLOWDOWN * fastest
+            slow = bout.peers.get(peer.name, 0) > MAX_SLOWDOWN * fastest
             strikes[peer.name] = strikes[peer.name] + 1 if slow else 0
             if strikes[peer.name] == 3:
                 print(f"  ({peer.name} is left out from here: over {MAX_SLOWDOWN}x slower)")
-        print_row(row)
-    return rows
-
-
-def print_row(row: dict) -> None:
-    other = f"{row['other_size']:.2f}x" if row["other_size"] else "-"
-    rival = (
-        f"{row['fastest']:25} {row['peers_ms'][row['fastest']]:7.1f}" if "fastest" in row else ""
-    )
-    ratio = f"{row['ratio']:7.1f}x" if "ratio" in row else ""
-    print(
-        f"{row['model']:22} {row['ms']:7.2f} {row['records']:4} {row['us_per_record']:6.2f}"
-        f" {row['over_floor']:6.2f}x {row['first_ms'] / row['ms']:5.2f}x {other:>10}"
-        f"   {rival} {ratio}",
-        flush=True,
-    )
-    for name, error in row["failed"].items():
-        print(f"  ({name} failed: {error})")
+        print(bout, flush=True)
+        del bout.calls, bout.ours  # a hundred models would not fit
+    return bouts
 
 
 def geomean(values: list[float]) -> float:
     return math.exp(sum(map(math.log, values)) / len(values))
 
 
-def summary(rows: list[dict]) -> dict[str, float]:
-    result = {
-        "us_per_op": geomean([row["us_per_record"] for row in rows]),
-        "us_per_op_most": max(row["us_per_record"] for row in rows),
-        "over_floor": geomean([row["over_floor"] for row in rows]),
-        "over_floor_most": max(row["over_floor"] for row in rows),
-        "first": geomean([row["first_ms"] / row["ms"] for row in rows]),
-    }
-    others = [row["other_size"] for row in rows if row["other_size"]]
+def results(bouts: list[Bout]) -> Iterator[Result]:
+    raced = [bout for bout in bouts if bout.ratio]
+    if raced:
+        ratio = geomean([bout.ratio for bout in raced])
+        yield Row(f"faster than the fastest peer, {len(raced)} models", ratio, "x", 25, 50)
+        least = min(raced, key=lambda bout: bout.ratio)
+        yield Row(f"  the least: {least.name}", least.ratio, "x", 8, 20)
+    per_op = geomean([bout.us_per_op for bout in bouts])
+    yield Row("a recorded op, geomean", per_op, "us", 10, more_is_better=False)
+    most = max(bouts, key=lambda bout: bout.us_per_op)
+    yield Row(f"  the most: {most.name}", most.us_per_op, "us", 10, more_is_better=False)
+    over_floor = geomean([bout.over_floor for bout in bouts])
+    yield Row("times the floor, geomean", over_floor, "x", 3, 2, more_is_better=False)
+    most = max(bouts, key=lambda bout: bout.over_floor)
+    yield Row(f"  the most: {most.name}", most.over_floor, "x", 3, 2, more_is_better=False)
+    first = geomean([bout.first / bout.seconds for bout in bouts])
+    yield Row("the very first scan of a model / the best", first, "x")
+    others = [bout.other_seconds / bout.seconds for bout in bouts if bout.other_seconds]
     if others:
-        result["other_size"] = geomean(others)
-    ratios = [row["ratio"] for row in rows if "ratio" in row]
-    if ratios:
-        result |= {"ratio": geomean(ratios), "ratio_least": min(ratios)}
-    return result
-
-
-def verdict(label: str, value: float, goal: float, aim: float | None, more: bool) -> None:
-    """One line: what was measured, the goal, the aim."""
-    sign = ">=" if more else "<="
-
-    def reached(limit: float) -> str:
-        return "reached" if (value >= limit if more else value <= limit) else "NOT reached"
-
-    aimed = f"   aim {sign} {aim:g}: {reached(aim)}" if aim else ""
-    print(f"  {label:52} {value:8.2f}   goal {sign} {goal:g}: {reached(goal)}{aimed}")
-
-
-def print_summary(totals: dict[str, float]) -> None:
-    print()
-    if "ratio" in totals:
-        verdict("faster than the fastest rival, geometric mean", totals["ratio"], 25, 50, True)
-        verdict("  the least", totals["ratio_least"], 8, 20, True)
-    verdict("us a recorded op, geometric mean", totals["us_per_op"], 10, None, False)
-    verdict("  the most", totals["us_per_op_most"], 10, None, False)
-    verdict("times the floor, geometric mean", totals["over_floor"], 3, 2, False)
-    verdict("  the most", totals["over_floor_most"], 3, 2, False)
-    print(f"  the very first scan against the best: {totals['first']:.2f}x", end="")
-    if "other_size" in totals:
-        print(f"; another resolution: {totals['other_size']:.2f}x", end="")
-    print()
-
-
-def print_chain(rows: list[dict]) -> None:
-    print("\nnn.Sequential of linear layers:")
-    for row in rows:
-        print(
-            f"  {row['modules']:8,} modules {row['ms']:9.2f} ms {row['us_per_module']:6.2f} us each"
-            f", {row['us_per_module'] / row['bare_us_per_module']:.2f}x a loop that reads them"
-        )
-
-
-def print_llama(result: dict) -> None:
-    print(f"\nLlama 3 405B on meta, 8,192 tokens, {result['records']:,} records:")
-    for name in ("ids on meta", "real ids"):
-        row = result[name]
-        agrees = "as by hand" if row["macs_agree"] else f"NOT {result['expected_macs']:,}"
-        print(f"  {name}: {row['macs']:,} MACs, {agrees}; first scan {row['first_seconds']:.3f} s")
-        verdict("  best scan, s", row["seconds"], 0.5, None, False)
-        verdict("  more memory at its peak, first scan, MB", row["megabytes"], 50, None, False)
-
-
-def profile(name: str) -> None:
-    from torchvision.models import get_model
-
-    model = get_model(name, weights=None).eval()
-    side = _side(name, model)
-    bopscount.scan(model, (3, side, side))
-    best = min(seconds(lambda: bopscount.scan(model, (3, side, side))) for _ in range(20))
-    records = len(bopscount.trace(model, (3, side, side)))
-    print(f"{name}: {best * 1e3:.3f} ms, {records} records, {best / records * 1e6:.2f} us each")
-    profiler = cProfile.Profile()
-    n_scans = 20
-    with profiler:
-        for _ in range(n_scans):
-            bopscount.scan(model, (3, side, side))
-    print(f"{n_scans} scans, under a profiler that makes Python calls dearer than they are:")
-    pstats.Stats(profiler, stream=sys.stdout).sort_stats("tottime").print_stats(30)
+        yield Row("another resolution / the same", geomean(others), "x")
+    for bout in bouts:
+        if bout.name in NAMED:
+            yield Row(f"one scan of {bout.name}", bout.seconds * 1e3, "ms")
+    seconds_of = {
+        "fastest peer": lambda bout: bout.peers[bout.fastest],
+        "bopscount.scan": lambda bout: bout.seconds,
+        "floor": lambda bout: bout.floor_seconds,
+    }
+    lines = {
+        name: [(len(bout.shapes), of(bout) * 1e3) for bout in (raced or bouts)]
+        for name, of in seconds_of.items()
+        if raced or name != "fastest peer"
+    }
+    yield Curve("One scan of each model", "recorded ops", "ms", lines, joined=False)
 
 
 def classification_models() -> list[str]:
@@ -311,51 +254,29 @@ def classification_models() -> list[str]:
     return torchvision.models.list_models(module=torchvision.models)
 
 
+def measure(quick: bool) -> Iterator[Result]:
+    try:
+        names = list(QUICK) if quick else classification_models()
+        peers = [peer for peer in PEERS if peer.is_installed()]
+        yield from results(race(names, 1 if quick else ROUNDS, peers))
+    except ModuleNotFoundError as error:
+        if error.name != "torchvision":
+            raise
+        yield "not measured: torchvision is not installed"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
     parser.add_argument("--models", metavar="A,B", help="instead of all of torchvision's")
-    parser.add_argument("--quick", action="store_true", help=f"{len(QUICK)} models, about 2 min")
+    parser.add_argument("--quick", action="store_true", help=f"{', '.join(QUICK)} only")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="turns of ours and rivals")
     parser.add_argument("--no-peers", action="store_true", help="ours and the floor only")
-    parser.add_argument("--no-large", action="store_true", help="no chain, no Llama")
-    parser.add_argument("--profile", metavar="MODEL", help="where the time goes, by function")
     arguments = parser.parse_args()
-    if arguments.profile:
-        profile(arguments.profile)
-        return
-    load = os.getloadavg()[0]
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, load {load:.1f} at start")
-    if load > 1:
-        print("the machine is busy: rivals, which use all threads, lose more by that than we do")
-    results: dict[str, object] = {"torch": torch.__version__, "load": load}
-    if not arguments.no_large:
-        results["llama"] = _or_nothing(lambda: measure_llama(arguments.rounds))
-        results["chain"] = measure_chain(3)
+    names = list(QUICK) if arguments.quick else classification_models()
+    if arguments.models:
+        names = arguments.models.split(",")
     peers = [] if arguments.no_peers else [peer for peer in PEERS if peer.is_installed()]
-    absent = [peer.name for peer in PEERS if not (arguments.no_peers or peer.is_installed())]
-    if absent:
-        print(f"not installed: {', '.join(absent)}")
-    names = arguments.models.split(",") if arguments.models else list(QUICK)
-    if not (arguments.models or arguments.quick):
-        names = classification_models()
-    results["models"] = rows = measure_models(names, arguments.rounds, peers)
-    results["summary"] = totals = summary(rows)
-    print_summary(totals)
-    if not arguments.no_large:
-        print_chain(results["chain"])
-        if results["llama"]:
-            print_llama(results["llama"])
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
-
-
-def _or_nothing(measure: Callable[[], dict]) -> dict | None:
-    try:
-        return measure()
-    except ImportError as error:
-        print(f"left out: {error}")
-        return None
+    show(results(race(names, arguments.rounds, peers)))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,7 @@
+"""`python bench`."""
+
+import sys
+
+from suite import main
+
+sys.exit(main())
