@@ -17,7 +17,7 @@ from bopscount.errors import TraceError
 from bopscount.progress import progress_bar
 from bopscount.tracing.driver import TRACING
 from bopscount.tracing.functions.itself import HANDS_OUT
-from bopscount.tracing.guard import TensorGuard, untouched
+from bopscount.tracing.guard import TensorGuard, arguments_kept, untouched
 from bopscount.tracing.inputs import tensors_of
 
 if TYPE_CHECKING:
@@ -43,9 +43,14 @@ def time_leaves(model: nn.Module, nodes: list[Node], call: ForwardCall) -> list[
     leaves = [index for index, node in enumerate(nodes) if node.is_leaf]
     runs: list[dict[int, float]] = []
     guard = TensorGuard(model)
-    guard.watch(tensors_of((call.args, call.kwargs)))
+    restores: list[Callable[[], object]] = []
+    given = call.args, call.kwargs
+    guard.given = (*tensors_of(given), *arguments_kept(given, restores))
+    guard.watch()
     with TRACING, untouched(model), ExitStack() as stack:
         stack.callback(guard.restore)
+        for restore in restores:
+            stack.callback(restore)
         progress = progress_bar("timing", (1 + TIMED_RUNS) * len(leaves), " layers")
         stack.callback(progress.close)
         clock = _Clock(_cuda_used(model), progress.update)

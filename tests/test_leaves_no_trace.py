@@ -286,6 +286,7 @@ def test_the_caller_s_inputs_stay_as_they_are():
     x, options = -torch.ones(2, 3), {"scale": 1}
     bopscount.stat(Overwrites(), inputs=(x, options))
     assert x.tolist() == [[-1.0] * 3] * 2
+    assert options == {"scale": 1}
 
 
 def test_gradients_and_the_graph_of_the_user_stay():

@@ -489,6 +489,31 @@ OTHERS = {
         ),
         values(2, 4, 8, 8),
     ),
+    "fractional_max_pool": lambda: (
+        Calls(
+            lambda self, x: F.fractional_max_pool2d(
+                x, 3, output_size=(4, 3), _random_samples=torch.full((2, 4, 2), 0.5)
+            )
+        ),
+        X2,
+    ),
+    "FractionalMaxPool3d": lambda: (
+        nn.FractionalMaxPool3d(2, (2, 3, 3), _random_samples=torch.full((2, 4, 3), 0.5)),
+        X3,
+    ),
+    "AdaptiveMaxPool3d": lambda: (nn.AdaptiveMaxPool3d(2), X3),
+    "LPPool3d": lambda: (nn.LPPool3d(2, 2), X3),
+    "3-d grid_sample": lambda: (
+        Calls(lambda self, x: F.grid_sample(x, torch.zeros(2, 2, 2, 2, 3), align_corners=False)),
+        X3,
+    ),
+    "max_unpool1d": lambda: (
+        Calls(lambda self, x: F.max_unpool1d(*F.max_pool1d(x, 2, return_indices=True), 2)),
+        X1,
+    ),
+    "area": lambda: (Calls(lambda self, x: F.interpolate(x, size=(3, 3), mode="area")), X2),
+    "nearest-exact": lambda: (nn.Upsample(scale_factor=2, mode="nearest-exact"), X2),
+    "scans": lambda: (Calls(lambda self, x: x.cumsum(1).cumprod(2).logcumsumexp(1)), X2),
     "normalize": lambda: (Calls(lambda self, x: F.normalize(x, dim=1)), X2),
     "one_hot": lambda: (Calls(lambda self, ids: F.one_hot(ids, 9).float()), IDS),
     "EmbeddingBag with offsets": lambda: (
@@ -570,6 +595,11 @@ def test_a_module_and_its_function_cost_the_same(name):
     first, second = check(module, inputs, 0), check(call, inputs, 0)
     for metric in ("flops", "madd"):
         assert getattr(first.totals, metric) == getattr(second.totals, metric), metric
+
+
+def test_gumbel_softmax_is_followed():
+    report = report_of(Calls(lambda self, x: F.gumbel_softmax(x, dim=1)), X2, rules="full")
+    assert report.status == "complete"
 
 
 @pytest.mark.parametrize("name", OTHERS)

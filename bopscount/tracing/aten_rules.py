@@ -194,6 +194,17 @@ def _pool(kind: str, rank: int) -> Rule:
     return rule
 
 
+def _fractional_pool(rank: int) -> Rule:
+    pool = _pool("max_pool", rank)
+
+    def rule(emitter: Emitter, op: str, args: tuple[Any, ...], kwargs: Any, out: Any) -> None:
+        pool(emitter, op, (args[0], args[1], args[1]), kwargs, out)  # strides are drawn
+
+    return rule
+
+
+RULES["fractional_max_pool2d"] = _fractional_pool(2)
+RULES["fractional_max_pool3d"] = _fractional_pool(3)
 for _rank in (1, 2, 3):
     RULES[f"max_pool{_rank}d"] = RULES[f"max_pool{_rank}d_with_indices"] = _pool("max_pool", _rank)
     RULES[f"avg_pool{_rank}d"] = _pool("avg_pool", _rank)
@@ -268,8 +279,9 @@ _PLAIN_KINDS = {
     "new_zeros new_ones new_full full_like zeros_like ones_like full zeros ones "
     "arange linspace eye tril triu masked_fill masked_scatter fill zero im2col col2im "
     "pixel_shuffle pixel_unshuffle channel_shuffle rand randn rand_like randn_like bernoulli "
-    "normal uniform randint randperm slice_scatter select_scatter tril_indices triu_indices "
-    "_pack_padded_sequence scalar_tensor slice_backward as_strided_copy one_hot resize "
+    "normal uniform exponential randint randperm slice_scatter select_scatter "
+    "tril_indices triu_indices _pack_padded_sequence scalar_tensor slice_backward "
+    "as_strided_copy one_hot resize "
     "contiguous native_dropout max_unpool2d max_unpool3d take nonzero masked_select "
     "select_backward embedding_renorm index_fill index_copy put bucketize searchsorted",
 }

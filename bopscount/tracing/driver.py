@@ -30,7 +30,7 @@ from bopscount.tracing.aten_rules import record_aten
 from bopscount.tracing.classes import classify
 from bopscount.tracing.emitter import Emitter
 from bopscount.tracing.functions.registry import Rule
-from bopscount.tracing.guard import TensorGuard, global_states, storage_key
+from bopscount.tracing.guard import TensorGuard, arguments_kept, global_states, storage_key
 from bopscount.tracing.inputs import CONSTANT_ELEMENTS, ForwardCall, map_tensors, tensors_of
 from bopscount.tracing.registered import answer_by_shape, record_registered
 
@@ -126,9 +126,13 @@ class Driver:
         """Records one forward; the model is left as it was."""
         with TRACING:
             args, kwargs = call.args, call.kwargs
+            restores = global_states()
+            held = arguments_kept((args, kwargs), restores)
             if self.real:
-                self.guard.watch(tensors_of((args, kwargs)))
+                self.guard.given = (*tensors_of((args, kwargs)), *held)
+                self.guard.watch()
             else:
+                self.guard.given = tuple(held)
                 args, kwargs = map_tensors(self._input, (args, kwargs))
             for tensor in tensors_of((args, kwargs)):
                 self.tracer.input(tensor)
@@ -137,7 +141,6 @@ class Driver:
                 body = partial(forward, self, args, kwargs)
             if self.real:
                 body = partial(self._run_guarded, body)
-            restores = global_states()
             restores.append(self.guard.restore)
             if self._progress is not None:
                 restores.append(self._progress.close)

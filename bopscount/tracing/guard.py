@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from ctypes import string_at
 from functools import cached_property, partial
 from itertools import chain
+from types import FunctionType, ModuleType
 from typing import Any
 
 import torch
@@ -101,12 +102,60 @@ def _numpy_state(numpy: Any) -> Callable[[], object]:
     return restore
 
 
+def arguments_kept(values: Any, restores: list[Callable[[], object]]) -> list[Tensor]:
+    """Keeps what a forward may change in its arguments, tensors apart, such as a cache of keys.
+
+    Args:
+        values: Arguments, nested.
+        restores: Gets functions that put it back.
+
+    Returns:
+        The tensors inside objects.
+    """
+    tensors: list[Tensor] = []
+    stack, seen = [(values, False)], set[int]()
+    while stack:
+        value, inside = stack.pop()
+        if isinstance(value, Tensor):
+            if inside:
+                tensors.append(value)
+            continue
+        if isinstance(value, _PLAIN) or id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, dict):
+            restores.append(partial(_put_back_dict, value, dict(value)))
+            stack += [(item, inside) for item in value.values()]
+        elif isinstance(value, (list, tuple)):
+            if isinstance(value, list):
+                restores.append(partial(value.__setitem__, slice(None), list(value)))
+            stack += [(item, inside) for item in value]
+        elif isinstance(getattr(value, "__dict__", None), dict):
+            restores.append(partial(_put_back_dict, value.__dict__, dict(value.__dict__)))
+            stack += [(item, True) for item in value.__dict__.values()]
+    return tensors
+
+
+_PLAIN = (type(None), bool, int, float, str, bytes, type, ModuleType, FunctionType, nn.Module)
+
+
+def _put_back_dict(changed: dict[Any, Any], before: dict[Any, Any]) -> None:
+    same = all(key in changed and changed[key] is value for key, value in before.items())
+    if not same or len(changed) != len(before):
+        changed.clear()
+        changed.update(before)
+
+
 class TensorGuard:
-    """Copies a parameter or buffer the moment before an op writes into it."""
+    """Copies a parameter or buffer the moment before an op writes into it.
+
+    Attributes:
+        given: Tensors of the caller's, guarded likewise.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         self._model = model
-        self._given: tuple[Tensor, ...] = ()
+        self.given: tuple[Tensor, ...] = ()
         self._saved = ExitStack()
 
     @cached_property
@@ -125,19 +174,15 @@ class TensorGuard:
         return {id(tensor) for tensor in self._all()}
 
     def _all(self) -> Iterator[Tensor]:
-        return chain(self._model.parameters(), self._model.buffers(), self._given)
+        return chain(self._model.parameters(), self._model.buffers(), self.given)
 
-    def watch(self, given: Iterable[Tensor] = ()) -> None:
-        """Before a run for real: guards the caller's inputs too, and what no op writes into.
-
-        That is shape, strides and memory, `requires_grad` and `grad`.
-        """
-        self._given = tuple(given)
+    def watch(self) -> None:
+        """Before a run for real: keeps what no op writes into, of all tensors."""
         for tensor in self._all():
             self.keep(tensor)
 
     def keep(self, tensor: Tensor) -> None:
-        """Keeps what a tensor of the model's is, values apart."""
+        """Keeps a guarded tensor's shape, strides and memory, `requires_grad` and `grad`."""
         if id(tensor) not in self._unkept:
             return
         self._unkept.remove(id(tensor))

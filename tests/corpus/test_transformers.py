@@ -18,69 +18,13 @@ from corpus.transformer_inputs import ALWAYS_REAL, Builder
 
 transformers = pytest.importorskip("transformers")
 
+from corpus.transformer_models import build, names  # noqa: E402
+
 CHECKS = "TRANSFORMERS_DISABLE_TORCH_CHECK"
-SMALL = 250_000_000
+SMALL = 700_000_000
 """Parameters up to which a model is also built and run for real, if nothing else counts it."""
-
-
-def names() -> list[str]:
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
-    from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
-
-    return sorted(name for name in MODEL_MAPPING_NAMES if name in CONFIG_MAPPING)
-
-
-def build(name: str) -> tuple[nn.Module, Any]:
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
-    from transformers.models.auto.modeling_auto import MODEL_MAPPING
-
-    transformers.logging.set_verbosity_error()
-    config_class = CONFIG_MAPPING[name]
-    model_class = MODEL_MAPPING[config_class]
-    if isinstance(model_class, (list, tuple)):
-        model_class = model_class[0]
-    config = config_class()
-    fit_towers(config)
-    fit_towers(getattr(config, "thinker_config", None))
-    try:
-        model = model_class(config)
-    except Exception:
-        fill_gaps(config)
-        model = model_class(config)
-    return model.eval().requires_grad_(False), config
-
-
-def fit_towers(config: Any) -> None:
-    """Gives what a tower puts out the width of the text, where default configs differ."""
-    width = getattr(getattr(config, "text_config", None), "hidden_size", None)
-    if not isinstance(width, int):
-        return
-    for tower in (getattr(config, "vision_config", None), getattr(config, "audio_config", None)):
-        # In the first of the Qwen kind, hidden_size is what comes out.
-        merges = hasattr(tower, "embed_dim") and hasattr(tower, "spatial_merge_size")
-        for name in ("out_hidden_size", "output_dim", *(["hidden_size"] if merges else [])):
-            if isinstance(getattr(tower, name, None), int):
-                setattr(tower, name, width)
-
-
-def fill_gaps(config: Any) -> None:
-    """Gives sizes to a config, and its parts, whose defaults leave them open."""
-    for part in [config, *vars(config).values()]:
-        if not hasattr(part, "to_dict"):
-            continue
-        heads, width = (getattr(part, n, None) for n in ("num_attention_heads", "hidden_size"))
-        usual = {
-            "prediction_length": 24,
-            "context_length": 48,
-            "vocab_size": 1000,
-            "pad_token_id": 1,
-            "num_key_value_heads": heads,
-            "head_dim": width // heads if heads and width else None,
-        }
-        for name, value in usual.items():
-            with suppress(Exception):  # a part that allows no such size
-                if value is not None and getattr(part, name, value) is None:
-                    setattr(part, name, value)
+FEW_LAYERS = 2
+"""Layers of each kind that larger ones keep for that."""
 
 
 def on_meta(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -172,36 +116,48 @@ def is_text_only(model: nn.Module, inputs: dict[str, Any]) -> bool:
 
 
 def compare(name: str) -> Outcome:
+    """On meta; where FlopCounterMode cannot, or neither, beside a run of it on the CPU."""
     gc.collect()
     try:
         with torch.device("meta"):
             model, config = build(name)
     except Exception as error:
         return Outcome("not_built", our_error=message(error))
+    outcome = compare_on_meta(model, config)
+    del model
+    if outcome.outcome not in ("exact", "differing", "failed"):
+        outcome = compare_on_cpu(name) or outcome
+    return outcome
+
+
+def compare_on_meta(model: nn.Module, config: Any) -> Outcome:
     first = alone = None
     for inputs in calls(model, config):
         mine, how = count_ours(model, inputs)
         if mine.macs is None:
             theirs = reference(model, on_meta(inputs))
             if theirs.macs is None:
-                first = first or (inputs, mine, theirs)
+                first = first or (inputs, mine)
                 continue
         theirs, mine, variant = count_theirs(model, inputs, mine)
-        if theirs.macs is None:
-            theirs, variant = count_on_cpu(name, model, inputs) or (theirs, variant)
-        described_inputs = f"{described(inputs)}; {how}" if how else described(inputs)
         outcome = variant_of(
             model,
             mine,
             theirs,
-            inputs=described_inputs,
+            inputs=f"{described(inputs)}; {how}" if how else described(inputs),
             reference_how=variant,
             text_only=is_text_only(model, inputs),
         )
         if outcome.outcome != "only_ours" or not is_multimodal(inputs):
             return outcome if alone is None or outcome.outcome != "only_ours" else alone
         alone = alone or outcome  # FlopCounterMode may count the text without the rest
-    return alone or by_running(name, model, first)
+    if alone is not None:
+        return alone
+    if first is None:
+        return Outcome("neither", our_error="no inputs known", reference_error="no inputs known")
+    inputs, mine = first
+    theirs, mine, variant = count_theirs(model, inputs, mine)
+    return variant_of(model, mine, theirs, inputs=described(inputs), reference_how=variant)
 
 
 def variant_of(model: nn.Module, mine: Count, theirs: Count, **more: Any) -> Outcome:
@@ -226,53 +182,44 @@ def reference_on_cpu(model: nn.Module, inputs: dict[str, Any]) -> Count:
     """FlopCounterMode beside a real run; the CPU's kernels for attention and LSTM hide MACs."""
     with suppress(Exception):
         model.set_attn_implementation("eager")
+    with suppress(Exception):
+        model.set_experts_implementation("batched_mm")
     torch.manual_seed(0)
     with torch.backends.mkldnn.flags(enabled=False):
         return reference(model, inputs)
 
 
-def count_on_cpu(name: str, model: nn.Module, inputs: dict[str, Any]) -> tuple[Count, str] | None:
-    """For small models that FlopCounterMode cannot count on meta."""
-    if sum(p.numel() for p in model.parameters()) > SMALL:
-        return None
-    try:
-        torch.manual_seed(0)
-        real, _ = build(name)
-    except Exception:
-        return None
-    theirs = reference_on_cpu(real, with_values(inputs))
-    return None if theirs.macs is None else (theirs, "on the CPU, eager attention")
-
-
-def by_running(name: str, model: nn.Module, first: Any) -> Outcome:
-    """Models that look at values: both run them, if they are small."""
-    if first is None:
-        return Outcome("neither", our_error="no inputs known", reference_error="no inputs known")
-    inputs, mine, theirs = first
-    theirs, mine, variant = count_theirs(model, inputs, mine)
-    if theirs.macs is not None:
-        return variant_of(model, mine, theirs, inputs=described(inputs), reference_how=variant)
-    if sum(p.numel() for p in model.parameters()) <= SMALL:
+def compare_on_cpu(name: str) -> Outcome | None:
+    """Beside a run of the model, with few layers if it is large: None if that gives no count."""
+    for layers, how in ((None, ""), (FEW_LAYERS, f", {FEW_LAYERS} layers")):
         try:
-            torch.manual_seed(0)
-            real, config = build(name)
-        except Exception as error:
-            return Outcome("neither", our_error=message(error))
-        for candidate in calls(real, config):
-            values = with_values(candidate)
-            torch.manual_seed(0)
-            run = ours(real, values, run="auto")
-            if run.macs is None:
+            with torch.device("meta"):
+                model, config = build(name, layers)
+            if sum(p.numel() for p in model.parameters()) > SMALL:
                 continue
-            on_cpu = reference_on_cpu(real, values)
-            return variant_of(
-                real,
-                run,
-                on_cpu if on_cpu.macs is not None else theirs,
-                inputs=f"{described(values)}; run",
-                reference_how="on the CPU, eager attention" if on_cpu.macs is not None else "",
-            )
-    return outcome_of(model, mine, theirs, inputs=described(inputs))
+            torch.manual_seed(0)
+            real, config = build(name, layers)
+        except Exception:
+            return None
+        for inputs in calls(real, config):
+            values = with_values(inputs)
+            mine, place = count_ours(model, inputs)
+            if mine.macs is None:
+                mine, place = ours(real, values, run="auto"), "run"
+                if mine.macs is None:
+                    continue
+            theirs = reference_on_cpu(real, values)
+            if theirs.macs is not None:
+                return outcome_of(
+                    model,
+                    mine,
+                    theirs,
+                    inputs=f"{described(inputs)}; {place}",
+                    reference_how=f"on the CPU, eager attention{how}",
+                    text_only=is_text_only(model, inputs),
+                )
+        return None
+    return None
 
 
 LIBRARY = Library("transformers", names, compare, lambda: transformers.__version__)

@@ -119,7 +119,7 @@ class Builder:
     def patches(self) -> tuple[int, int]:
         """How wide a flattened patch is, how many merge into one token (per side)."""
         patch = self.patch_side()
-        time = find(self.vision, "temporal_patch_size", default=1) or 1
+        time = find(self.vision, "temporal_patch_size", "patch_temporal", default=1) or 1
         channels = find(self.vision, "in_channels", "in_chans", "num_channels", default=3)
         merge = find(self.vision, "spatial_merge_size", default=2)
         return int(channels * time * patch**2), int(merge)
@@ -478,12 +478,24 @@ SPECIAL: dict[str, Callable[[Builder], dict[str, Any]]] = {
     "kyutai_speech_to_text": lambda b: {
         "input_ids": b.ids()[..., None].expand(1, -1, b.config.num_codebooks + 1).contiguous()
     },
-    "tvp": lambda b: {"input_ids": b.ids(), "pixel_values": floats(1, 8, 3, 448, 448)},
+    "tvp": lambda b: {"input_ids": b.ids(), "pixel_values": floats(1, 48, 3, 448, 448)},
     "owlvit": lambda b: {"input_ids": b.ids(16), "pixel_values": b.image()},
     "owlv2": lambda b: {"input_ids": b.ids(16), "pixel_values": b.image()},
     "qwen3_asr_encoder": lambda b: {
         "input_features": floats(1, b.config.num_mel_bins, 400),
         "input_features_mask": ones(1, 400),
+    },
+    "fun_asr_nano_encoder": lambda b: {
+        "input_features": floats(1, N_FRAMES, 560),
+        "input_features_mask": ones(1, N_FRAMES),
+    },
+    "inkling2_vision": lambda b: {
+        "pixel_values": floats(64, *(b.config.patch_size * b.config.spatial_merge_size,) * 2, 3),
+        "image_grid_thw": torch.tensor([[1, 8, 8]]),
+    },
+    "muse_glimmer_assistant": lambda b: {
+        "noise_embeds": floats(1, N_TOKENS, b.config.hidden_size),
+        "context_hidden_states": floats(1, N_TOKENS, b.model.encoder.fc.in_features),
     },
     "muse_spark_audio": lambda b: {"input_values": floats(1, 19_200)},
     "pe_audio": lambda b: {"input_ids": b.ids(), "input_values": floats(1, 1, 19_200)},
