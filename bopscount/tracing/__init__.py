@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from bopscount.errors import InputError, TraceError
 from bopscount.tracing.driver import Driver, Forward
@@ -22,6 +23,10 @@ def check_run(run: object) -> None:
         raise InputError(f"run must be 'auto' or 'never', got {run!r}")
 
 
+_ASK_FOR_VALUES: WeakSet[type[nn.Module]] = WeakSet()
+"""Classes of models that asked for the values of a mask or a range they had made."""
+
+
 def record(
     model: nn.Module,
     call: ForwardCall,
@@ -32,13 +37,13 @@ def record(
 ) -> Driver:
     """Records one forward call on meta tensors, or for real if that is the only way.
 
-    A model that asks for values (`.item()`, `nonzero`, a branch on data) cannot be
-    followed on meta; it is then run on its own device, under `run="auto"`.
+    What a forward makes from shapes alone, such as masks and ranges, has no values at first,
+    which most never ask for; they are kept in a second try. A model that asks for values of
+    its input (`.item()`, `nonzero`, a branch on data) cannot be followed on meta at all; it is
+    then run on its own device, under `run="auto"`.
     """
-    driver = Driver(model)
     try:
-        driver.run(call, training, forward)
-        return driver
+        return _record_on_meta(model, call, training, forward)
     except TraceError as error:
         if run == "never":
             error.args = (f"{error.args[0]}; run='auto' would run the model itself",)
@@ -47,4 +52,22 @@ def record(
             raise
     driver = Driver(model, real=True)
     driver.run(call.with_values(), training, forward)
+    return driver
+
+
+def _record_on_meta(
+    model: nn.Module, call: ForwardCall, training: bool, forward: Forward | None
+) -> Driver:
+    cls = type(model)
+    driver = Driver(model, keeps_values=cls in _ASK_FOR_VALUES)
+    try:
+        driver.run(call, training, forward)
+        return driver
+    except TraceError:
+        if not driver.dropped_values:
+            raise
+    driver = Driver(model)
+    driver.run(call, training, forward)
+    if not cls.__module__.startswith("torch."):  # an nn.Sequential says nothing of the next
+        _ASK_FOR_VALUES.add(cls)
     return driver

@@ -54,11 +54,16 @@ class Driver:
     Attributes:
         tracer: The core's recorder.
         real: Whether the model's arithmetic is run.
+        keeps_values: Whether small tensors that the forward makes from shapes alone keep their
+            values, for the forward may ask for them; drawing a mask for real is dear.
+        dropped_values: Whether there was such a tensor, and it did not keep them.
     """
 
-    def __init__(self, model: nn.Module, real: bool = False) -> None:
+    def __init__(self, model: nn.Module, real: bool = False, keeps_values: bool = True) -> None:
         self.model = model
         self.real = real
+        self.keeps_values = keeps_values
+        self.dropped_values = False
         self.assumptions: list[str] = []
         self._adapted: dict[int, LayerBits] = {}
         self._inner: dict[int, LayerBits] = {}

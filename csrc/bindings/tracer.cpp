@@ -73,48 +73,66 @@ Tracer &active_tracer() {
 
 namespace {
 
-/// What a module class's __call__ is while a tracer is active.
-PyObject *traced_call(PyObject *module, PyObject *const *args, Py_ssize_t n_args,
-                      PyObject *keywords) {
+/// What module classes have as tp_call when nobody traces.
+std::unordered_map<PyTypeObject *, ternaryfunc> original_calls;
+
+/// What they have while somebody does.
+PyObject *traced_call(PyObject *module, PyObject *args, PyObject *keywords) {
   return guarded([&]() -> PyObject * {
-    if (active != nullptr && active->is_mine()) return active->call(module, args, n_args, keywords);
-    // Another thread's business: as if nothing were here.
-    std::vector<PyObject *> all{module};
-    const Py_ssize_t n_keywords = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
-    all.insert(all.end(), args, args + n_args + n_keywords);
-    return PyObject_Vectorcall(torch().module_call, all.data(),
-                               static_cast<std::size_t>(n_args + 1), keywords);
+    if (active == nullptr || !active->is_mine()) return call_as_ever(module, args, keywords);
+    if (keywords == nullptr || PyDict_GET_SIZE(keywords) == 0)
+      return active->call(module, &PyTuple_GET_ITEM(args, 0), PyTuple_GET_SIZE(args), nullptr);
+    std::vector<PyObject *> all(&PyTuple_GET_ITEM(args, 0),
+                                &PyTuple_GET_ITEM(args, 0) + PyTuple_GET_SIZE(args));
+    const Ref names(PyTuple_New(PyDict_GET_SIZE(keywords)));
+    PyObject *name, *value;
+    Py_ssize_t position = 0;
+    for (Py_ssize_t i = 0; PyDict_Next(keywords, &position, &name, &value); ++i) {
+      Py_INCREF(name);
+      PyTuple_SET_ITEM(names.get(), i, name);
+      all.push_back(value);
+    }
+    return active->call(module, all.data(), PyTuple_GET_SIZE(args), names.get());
   });
 }
 
-PyMethodDef traced_call_method = {
-    "__call__", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(&traced_call)),
-    METH_FASTCALL | METH_KEYWORDS, "Answers or enters a module for the active tracer."};
+/// Stands in for the calls of module classes for a scope.
+///
+/// In the slot that their calls go through and not as an attribute `__call__`: Python then
+/// needs not forget what it has cached of each class, and other threads' lookups see nothing.
+class CallSlots {
+public:
+  ~CallSlots() {
+    for (PyTypeObject *type : types_) {
+      // Somebody who has set __call__ meanwhile has set the slot anew.
+      if (type->tp_call == &traced_call) type->tp_call = original_calls.at(type);
+      original_calls.erase(type);
+      Py_DECREF(type);
+    }
+  }
+  void set(PyTypeObject *type) {
+    if (type->tp_call == &traced_call) return; // by a trace around this one
+    types_.push_back(type);
+    Py_INCREF(type);
+    original_calls[type] = type->tp_call;
+    type->tp_call = &traced_call;
+  }
 
-} // namespace
-
-/// traced_call as a method of torch.nn.Module, ready to be set on a subclass.
-PyObject *stand_in() {
-  static PyObject *const method = PyDescr_NewMethod(torch().module, &traced_call_method);
-  return method;
-}
-
-namespace {
+private:
+  std::vector<PyTypeObject *> types_;
+};
 
 /// Attributes that are put back at the end of a scope.
 class Patches {
 public:
   ~Patches() {
-    for (auto patch = patches_.rbegin(); patch != patches_.rend(); ++patch) {
-      PyObject *before = patch->before.get();
-      const int failed = before == nullptr ? PyObject_DelAttr(patch->object, patch->name)
-                                           : PyObject_SetAttr(patch->object, patch->name, before);
-      if (failed != 0) PyErr_WriteUnraisable(patch->object);
-    }
+    for (auto patch = patches_.rbegin(); patch != patches_.rend(); ++patch)
+      if (PyObject_SetAttr(patch->object, patch->name, patch->before.get()) != 0)
+        PyErr_WriteUnraisable(patch->object);
   }
-  void set(PyObject *object, PyObject *name, PyObject *value, PyObject *before) {
-    Py_XINCREF(before);
-    patches_.push_back({object, name, Ref(before)});
+  void set(PyObject *object, PyObject *name, PyObject *value) {
+    Ref before = checked(PyObject_GetAttr(object, name));
+    patches_.push_back({object, name, std::move(before)});
     if (PyObject_SetAttr(object, name, value) != 0) {
       patches_.pop_back();
       throw py::error_already_set();
@@ -124,7 +142,7 @@ public:
 private:
   struct Patch {
     PyObject *object, *name; ///< outlive the scope
-    Ref before;              ///< null: there was no such attribute
+    Ref before;
   };
   std::vector<Patch> patches_;
 };
@@ -168,19 +186,25 @@ private:
 
 } // namespace
 
+PyObject *call_as_ever(PyObject *module, PyObject *args, PyObject *keywords) {
+  const auto original = original_calls.find(Py_TYPE(module));
+  const ternaryfunc call =
+      original == original_calls.end() ? Py_TYPE(module)->tp_call : original->second;
+  return call(module, args, keywords);
+}
+
 void Tracer::run(const py::object &model, const py::object &body, const py::object &tidy,
                  const py::object &mode, const py::list &patches, bool training) {
   PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
   {
     Snapshot snapshot(model);
+    CallSlots slots;
+    for (const auto &[cls, about] : classes_) slots.set(cls);
     Patches set;
-    for (const auto &[cls, about] : classes_)
-      if (about.plain_call && cls != torch().module)
-        set.set(reinterpret_cast<PyObject *>(cls), names().call, stand_in(), nullptr);
     for (const py::handle patch : patches) {
       const auto part = py::reinterpret_borrow<py::tuple>(patch);
-      const py::object before = part[0].attr(part[1]);
-      set.set(part[0].ptr(), part[1].ptr(), part[2].ptr(), before.ptr());
+      set.set(PyTuple_GET_ITEM(part.ptr(), 0), PyTuple_GET_ITEM(part.ptr(), 1),
+              PyTuple_GET_ITEM(part.ptr(), 2));
     }
     if (!training) snapshot.set_eval();
     const ThreadState state(mode.ptr());

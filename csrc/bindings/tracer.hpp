@@ -1,6 +1,6 @@
 /// The tracer: stands in for the forward of a model's modules, one thread at a time.
 ///
-/// While a tracer is active, the `__call__` of every class in its model is
+/// While a tracer is active, the calls of every class in its model go through
 /// `traced_call`. A leaf of known type is answered by its rule; any other module
 /// is entered, so that what runs inside belongs to it. Functions between modules
 /// come in through a TorchFunctionMode, are answered by rules in Python, and recorded
@@ -162,7 +162,7 @@ public:
   py::object failure() const;
   std::string path(std::int32_t node) const;
 
-  /// The replacement of a module class's __call__.
+  /// What a call of a module does in its place.
   PyObject *call(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
   /// Whether this thread is the one that traces.
   bool is_mine() const;

@@ -2,17 +2,33 @@
 #include "tracer_detail.hpp"
 
 namespace bopscount::bindings {
+namespace {
+
+/// Arguments of a vector call as a tuple and a dict.
+struct Arguments {
+  Ref positional, named;
+
+  Arguments(PyObject *const *args, Py_ssize_t n_args, PyObject *keywords)
+      : positional(checked(PyTuple_New(n_args))), named(checked(PyDict_New())) {
+    for (Py_ssize_t i = 0; i < n_args; ++i) {
+      Py_INCREF(args[i]);
+      PyTuple_SET_ITEM(positional.get(), i, args[i]);
+    }
+    const Py_ssize_t n_keywords = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
+    for (Py_ssize_t i = 0; i < n_keywords; ++i)
+      PyDict_SetItem(named.get(), PyTuple_GET_ITEM(keywords, i), args[n_args + i]);
+  }
+};
+
+} // namespace
 
 PyObject *Tracer::call(PyObject *module, PyObject *const *args, Py_ssize_t n_args,
                        PyObject *keywords) {
   const auto found = index_of_.find(module);
   if (found == index_of_.end()) {
     // Made during forward, not part of the model: what it runs is its caller's.
-    std::vector<PyObject *> all{module};
-    const Py_ssize_t n_keywords = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
-    all.insert(all.end(), args, args + n_args + n_keywords);
-    return PyObject_Vectorcall(torch().module_call, all.data(),
-                               static_cast<std::size_t>(n_args + 1), keywords);
+    const Arguments given(args, n_args, keywords);
+    return call_as_ever(module, given.positional.get(), given.named.get());
   }
   Node &node = nodes_[static_cast<std::size_t>(found->second)];
   ++node.calls;
@@ -198,15 +214,19 @@ py::object Tracer::answer(std::size_t rule, const py::str &op, const py::object 
 
 PyObject *Tracer::call_forward(const Node &node, PyObject *const *args, Py_ssize_t n_args,
                                PyObject *keywords) {
-  if (node.sequential && !node.is_hooked() && !real_ && n_args == 1 && keywords == nullptr)
+  if (node.sequential && node.plain_call && !node.is_hooked() && !real_ && n_args == 1 &&
+      keywords == nullptr)
     return call_children(node, args[0]);
+  // Hooks are torch's business, and a __call__ of the class's own leads to torch's; without
+  // any, the detour is saved.
+  if (node.is_hooked() || !node.plain_call) {
+    const Arguments given(args, n_args, keywords);
+    return call_as_ever(node.module, given.positional.get(), given.named.get());
+  }
   const Py_ssize_t n_keywords = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
   std::vector<PyObject *> all{node.module};
   all.insert(all.end(), args, args + n_args + n_keywords);
   const auto n_all = static_cast<std::size_t>(n_args + 1);
-  // Hooks are torch's business; without any, its detour through them is saved.
-  if (node.is_hooked())
-    return PyObject_Vectorcall(torch().module_call, all.data(), n_all, keywords);
   return PyObject_VectorcallMethod(names().forward, all.data(), n_all, keywords);
 }
 
@@ -217,18 +237,10 @@ PyObject *Tracer::enter(Node &node, std::int32_t index, PyObject *const *args, P
   const std::size_t depth = frames_.size();
   PyObject *output = nullptr;
   if (node.python_rule != nullptr && !node.is_hooked() && !is_transformed()) {
-    const Ref given(PyTuple_New(n_args));
-    for (Py_ssize_t i = 0; i < n_args; ++i) {
-      Py_INCREF(args[i]);
-      PyTuple_SET_ITEM(given.get(), i, args[i]);
-    }
-    const Ref named(PyDict_New());
-    const Py_ssize_t n_keywords = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
-    for (Py_ssize_t i = 0; i < n_keywords; ++i)
-      PyDict_SetItem(named.get(), PyTuple_GET_ITEM(keywords, i), args[n_args + i]);
+    const Arguments given(args, n_args, keywords);
     const FunctionModesOff off(*this);
-    output = PyObject_CallFunctionObjArgs(node.python_rule, node.module, given.get(), named.get(),
-                                          nullptr);
+    output = PyObject_CallFunctionObjArgs(node.python_rule, node.module, given.positional.get(),
+                                          given.named.get(), nullptr);
     if (output == Py_NotImplemented) {
       Py_DECREF(output);
       output = nullptr;

@@ -58,8 +58,8 @@ inline bool is_basic_index(PyObject *index) {
          index == Py_Ellipsis;
 }
 
-/// What a module class's __call__ is while it is traced; borrowed.
-PyObject *stand_in();
+/// Calls a module as if nobody traced.
+PyObject *call_as_ever(PyObject *module, PyObject *args, PyObject *keywords);
 
 /// Runs `call` for Python: C++ exceptions become Python's, and null.
 template <class Call> PyObject *guarded(Call call) {

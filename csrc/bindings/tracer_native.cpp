@@ -25,6 +25,43 @@ void set_second(Layer &layer, const Form &weight, std::uint8_t item_bytes) {
   layer.extra_elements = 0;
 }
 
+/// The shape of x[index] for an index of numbers, slices, None and Ellipsis; false where torch
+/// would raise, and should.
+bool indexed_shape(PyObject *index, const Dims &in, Dims &out) {
+  const bool several = PyTuple_Check(index);
+  const Py_ssize_t n_parts = several ? PyTuple_GET_SIZE(index) : 1;
+  const auto part_of = [&](Py_ssize_t i) { return several ? PyTuple_GET_ITEM(index, i) : index; };
+  std::size_t used = 0, dim = 0;
+  Py_ssize_t ellipses = 0;
+  for (Py_ssize_t i = 0; i < n_parts; ++i) {
+    ellipses += part_of(i) == Py_Ellipsis;
+    used += part_of(i) != Py_Ellipsis && part_of(i) != Py_None;
+  }
+  if (used > in.rank || ellipses > 1 ||
+      in.rank + static_cast<std::size_t>(n_parts) > Dims::capacity)
+    return false;
+  out.rank = 0;
+  for (Py_ssize_t i = 0; i < n_parts; ++i) {
+    PyObject *part = part_of(i);
+    if (part == Py_None) {
+      out.push(1);
+    } else if (part == Py_Ellipsis) {
+      for (std::size_t left = in.rank - used; left > 0; --left) out.push(in[dim++]);
+    } else if (PySlice_Check(part)) {
+      Py_ssize_t start, stop, step;
+      if (PySlice_Unpack(part, &start, &stop, &step) != 0) return PyErr_Clear(), false;
+      if (step < 1) return false;
+      out.push(PySlice_AdjustIndices(static_cast<Py_ssize_t>(in[dim++]), &start, &stop, step));
+    } else {
+      std::int64_t at = 0;
+      if (!to_int(part, at) || at < -in[dim] || at >= in[dim]) return false;
+      ++dim;
+    }
+  }
+  while (dim < in.rank) out.push(in[dim++]);
+  return true;
+}
+
 } // namespace
 
 /// A tensor of floats that is no subclass of torch's.
@@ -148,25 +185,35 @@ PyObject *Tracer::dropout(PyObject *args, PyObject *keywords) {
   return input;
 }
 
-/// target[numbers and slices] = number: constants made in this trace are written to for
-/// real, for masks are drawn so.
+/// target[numbers and slices] = number. Into constants it is done for real, for masks are
+/// drawn so; into what the tracer made, it is recorded only.
 PyObject *Tracer::set_item(const Native &function, PyObject *args) {
-  PyObject *target = PyTuple_GET_ITEM(args, 0), *value = PyTuple_GET_ITEM(args, 2);
-  if (real_ || Py_TYPE(target) != torch().tensor || !is_basic_index(PyTuple_GET_ITEM(args, 1)) ||
+  PyObject *target = PyTuple_GET_ITEM(args, 0), *index = PyTuple_GET_ITEM(args, 1),
+           *value = PyTuple_GET_ITEM(args, 2);
+  if (real_ || Py_TYPE(target) != torch().tensor || !is_basic_index(index) ||
       !(is_number(value) || PyBool_Check(value)))
     return nullptr;
-  const Recording::Slot slot = slot_of(target);
-  if (recording_.producer(slot) < 0 || is_live(target)) return nullptr;
-  const FunctionModesOff off(*this);
-  const Ref part = checked(PyObject_GetItem(target, PyTuple_GET_ITEM(args, 1)));
-  const Ref filled = checked(PyObject_CallMethodOneArg(part.get(), names().fill, value));
-  Value written;
-  if (!look(part.get(), written)) throw py::value_error("tensors of over 12 dimensions");
+  const auto found = seen_.find(target);
+  Recording::Slot slot = slot_of(target);
+  Dims dims;
+  PyObject *dtype = nullptr;
+  if (found != seen_.end() && found->second.made && found->second.form != nullptr) {
+    if (!indexed_shape(index, found->second.form->dims, dims)) return nullptr;
+    dtype = found->second.form->dtype;
+  } else {
+    if (recording_.producer(slot) < 0 || is_live(target)) return nullptr;
+    const FunctionModesOff off(*this);
+    const Ref part = checked(PyObject_GetItem(target, index));
+    const Ref filled = checked(PyObject_CallMethodOneArg(part.get(), names().fill, value));
+    Value written;
+    if (!look(part.get(), written)) throw py::value_error("tensors of over 12 dimensions");
+    dims = written.form->dims;
+    dtype = written.form->dtype;
+  }
   Layer layer;
   layer.kind = function.kind;
-  describe(layer, nullptr, 0, written.form, 1, true);
-  put(target, slot,
-      record(layer, function.name, written.form->dims, written.form->dims, nullptr, 0, 0));
+  describe(layer, nullptr, 0, form_of(dims, dtype), 1, true);
+  put(target, slot, record(layer, function.name, dims, dims, nullptr, 0, 0));
   Py_RETURN_NONE;
 }
 

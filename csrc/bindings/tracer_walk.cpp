@@ -25,8 +25,7 @@ const ModuleClass *Tracer::class_of(PyTypeObject *type) {
   about.sequential = fields[3].cast<bool>();
   about.adapted = fields[4].cast<bool>();
   const Ref own_call = checked(PyObject_GetAttr(reinterpret_cast<PyObject *>(type), names().call));
-  // Another thread's trace may have its stand-in there just now.
-  about.plain_call = own_call.get() == torch().module_call || own_call.get() == stand_in();
+  about.plain_call = own_call.get() == torch().module_call;
   about.name = checked(PyObject_GetAttr(reinterpret_cast<PyObject *>(type), names().name));
   if (py::isinstance<py::str>(fields[1])) {
     const auto name = fields[1].cast<std::string>();

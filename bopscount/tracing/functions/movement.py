@@ -241,16 +241,26 @@ _FACTORIES = (
 )
 
 
+_NEW = (Tensor.new_zeros, Tensor.new_ones, Tensor.new_empty)
+
+
 MAKERS.update(_FACTORIES)
 
 
 @rule(*_FACTORIES)
 def _factory(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """What depends on shapes only is a constant: small ones keep their values."""
+    """What depends on shapes only is a constant: small ones may keep their values."""
     if driver.real:
         return NotImplemented
+    if not driver.keeps_values and func in _NEW and args[0].is_meta:
+        shape = args[1] if len(args) == 2 and isinstance(args[1], (tuple, list)) else args[1:]
+        if not kwargs and all(type(size) is int and size >= 0 for size in shape):
+            driver.dropped_values = True
+            return emit(KINDS["move"], func.__name__, (), tuple(shape), args[0].dtype)
     out = func(*args, **kwargs)
-    if out.is_meta and out.numel() <= CONSTANT_ELEMENTS:
+    if out.is_meta and not driver.keeps_values:
+        driver.dropped_values = True
+    elif out.is_meta and out.numel() <= CONSTANT_ELEMENTS:
         with suppress(RuntimeError, ValueError, TypeError):  # some dtypes have no kernel
             out = func(*args, **{**kwargs, "device": "cpu"})
     emit(KINDS["move"], func.__name__, (), tuple(out.shape), out.dtype, into=out)
