@@ -197,6 +197,16 @@ MAKERS.add(Tensor.__setitem__)
 NATIVE[Tensor.__setitem__] = "set_item", KINDS["move"], "fill", 0
 
 
+@rule(Tensor.zero_, Tensor.fill_)
+def _fill(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    x = args[0]
+    if driver.real or kwargs or not x.is_meta or type(x) is not Tensor:
+        return NotImplemented
+    if any(type(value) not in (int, float, bool) for value in args[1:]):
+        return NotImplemented
+    return emit(KINDS["move"], func.__name__, (x,), tuple(x.shape), into=x)
+
+
 @rule(torch.roll, Tensor.roll, torch.flip, Tensor.flip)
 def _permuted(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     names = ("input", "dims") if func.__name__ == "flip" else ("input", "shifts", "dims")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -79,45 +80,58 @@ def _grouped_mm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str,
     return emit(KINDS["matmul"], "grouped_mm", (left, right), (a[0], b[2]), fields=fields)
 
 
+@lru_cache(maxsize=256)
+def _letters(equation: str) -> tuple[str, str, str, tuple[str, ...]] | None:
+    """Letters of both operands and of the output, and four groups of them.
+
+    Those of the batch, those that are summed over, those of the left and of the right operand
+    only. None where it is no plain product: then torch parses the equation.
+    """
+    terms, arrow, out = equation.replace(" ", "").partition("->")
+    left, comma, right = terms.partition(",")
+    if not arrow or not comma:
+        return None
+    for term in (left, right, out):
+        if len(set(term)) != len(term) or (term and not term.isalpha()):
+            return None
+    shared = set(left) & set(right)
+    summed = shared - set(out)
+    if not summed or set(out) != (set(left) | set(right)) - summed:
+        return None
+    groups = (shared - summed, summed, set(left) - shared, set(right) - shared)
+    return left, right, out, tuple("".join(sorted(group)) for group in groups)
+
+
 @rule(torch.einsum)
 def _einsum(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Two operands, a letter a dimension: a batched product over the letters they share."""
     operands = args[1] if len(args) == 2 and isinstance(args[1], (tuple, list)) else args[1:]
-    equation = args[0]
-    if kwargs or not isinstance(equation, str) or len(operands) != 2:
+    if kwargs or type(args[0]) is not str or len(operands) != 2:
         return NotImplemented
-    terms, arrow, out = equation.replace(" ", "").partition("->")
-    left, comma, right = terms.partition(",")
-    letters = (left, right, out)
-    if not arrow or not comma or any(len(set(term)) != len(term) for term in letters):
+    letters = _letters(args[0])
+    if letters is None:
         return NotImplemented
-    if not all(term.isalpha() or not term for term in letters):
-        return NotImplemented
+    left, right, out, groups = letters
     a, b = operands
     if len(left) != a.dim() or len(right) != b.dim() or a.dtype is not b.dtype:
         return NotImplemented
-    size: dict[str, int] = {}
-    for letter, length in (*zip(left, a.shape, strict=True), *zip(right, b.shape, strict=True)):
+    size: dict[str, int] = dict(zip(left, a.shape, strict=True))
+    for letter, length in zip(right, b.shape, strict=True):
         if size.setdefault(letter, length) != length:
             return NotImplemented
-    shared = set(left) & set(right)
-    summed = shared - set(out)
-    if not summed or set(out) != (set(left) | set(right)) - summed:
-        return NotImplemented
-    if prod(size[letter] for letter in summed) == 1:
+    batch, summed, rows, columns = (prod([size[letter] for letter in group]) for group in groups)
+    if summed == 1:
         return NotImplemented  # torch multiplies element by element then
     fields = {
         **weight_fields(b),
-        "batch": prod(size[letter] for letter in shared - summed),
-        "in_channels": prod(size[letter] for letter in summed),
-        "in_positions": prod(size[letter] for letter in set(left) - shared),
-        "out_channels": prod(size[letter] for letter in set(right) - shared),
-        "out_positions": prod(size[letter] for letter in set(left) - shared),
+        "batch": batch,
+        "in_channels": summed,
+        "in_positions": rows,
+        "out_channels": columns,
+        "out_positions": rows,
         "extra_elements": 0,
     }
-    return emit(
-        KINDS["matmul"], "einsum", (a, b), tuple(size[letter] for letter in out), fields=fields
-    )
+    return emit(KINDS["matmul"], "einsum", (a, b), tuple([size[i] for i in out]), fields=fields)
 
 
 @rule(F.scaled_dot_product_attention)
