@@ -1,6 +1,10 @@
-"""What depends on shapes only keeps its values in a trace: a forward may look at them."""
+"""What depends on shapes only has values in a trace that asks for them."""
 
+import pytest
 import torch
+from against_meta import examples
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 import bopscount
@@ -88,3 +92,76 @@ def test_shapes_changed_in_place_are_seen():
     seen, table = seen_in_trace(draw)
     assert seen == (12, 5)
     assert bopscount.count(table).totals.macs == 2 * 4 * 36 + 12 * 2 * 5
+
+
+def asking(ask):
+    """A model of a class of its own, and how often its forward has begun."""
+    begun = []
+
+    class Asking(nn.Module):
+        def forward(self, x):
+            begun.append(None)
+            mask = x.new_zeros((2, 6))
+            mask[0] = 1
+            return x * (2 if ask(mask) else 3)
+
+    return Asking(), begun
+
+
+def test_masks_whose_values_nobody_asks_for_are_not_drawn():
+    model, begun = asking(lambda mask: mask.is_meta)
+    table = bopscount.trace(model, (4, 6), run="never")
+    assert len(begun) == 1
+    assert table.ops[:2] == ["new_zeros", "fill"]
+    assert table.output_shapes[:2] == [(2, 6), (6,)]
+
+
+def test_a_class_that_asks_for_values_is_tried_without_them_only_once():
+    model, begun = asking(lambda mask: bool(mask[0].all()))
+    for traces in (1, 2, 3):
+        assert not bopscount.trace(model, (4, 6), run="never").ran_model
+        assert len(begun) == traces + 1
+
+
+def test_an_error_of_the_model_is_raised_once_it_is_sure_that_values_would_not_help():
+    def fail(mask):
+        raise KeyError("not here")
+
+    model, begun = asking(fail)
+    with pytest.raises(bopscount.TraceError, match="KeyError"):
+        bopscount.trace(model, (4, 6), run="never")
+    assert len(begun) == 2
+
+
+PARTS = st.one_of(
+    st.integers(-4, 4),
+    st.none(),
+    st.just(...),
+    st.builds(slice, *[st.none() | st.integers(-5, 5)] * 2, st.none() | st.integers(1, 3)),
+)
+
+
+@examples(200)
+@given(
+    shape=st.lists(st.integers(0, 4), max_size=4).map(tuple),
+    index=PARTS | st.lists(PARTS, max_size=5).map(tuple).filter(lambda i: i.count(...) < 2),
+)
+def test_a_stroke_has_the_shape_of_what_it_writes(shape, index):
+    try:
+        expected = tuple(torch.empty(shape, device="meta")[index].shape)
+    except (IndexError, ValueError, RuntimeError):
+        expected = None
+
+    class Draws(nn.Module):
+        def forward(self, x):
+            mask = x.new_zeros(shape)
+            mask[index] = 1.0
+            return x
+
+    try:
+        table = bopscount.trace(Draws(), (1,), run="never")
+    except bopscount.TraceError:
+        assert expected is None
+    else:
+        assert table.ops[:2] == ["new_zeros", "fill"]
+        assert table.output_shapes[1] == expected

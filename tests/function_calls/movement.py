@@ -7,7 +7,17 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from bopscount.tracing.functions.registry import existing
-from function_calls.common import LIVE, REALS, call, first_by_name, flags, seldom, spread, tensors
+from function_calls.common import (
+    LIVE,
+    REALS,
+    SCALARS,
+    call,
+    first_by_name,
+    flags,
+    seldom,
+    spread,
+    tensors,
+)  # fmt: skip
 
 CALLS = {}
 FORMATS = st.sampled_from([torch.contiguous_format, torch.preserve_format, torch.channels_last])
@@ -57,6 +67,8 @@ def copies(draw):
 
 for _function in (Tensor.contiguous, Tensor.clone, torch.clone):
     CALLS[_function] = copies()
+CALLS[Tensor.zero_] = st.builds(call, tensors())
+CALLS[Tensor.fill_] = st.builds(call, tensors(), SCALARS | tensors(()))
 for _function in existing(Tensor, "float half bfloat16 double long int bool"):
     CALLS[_function] = copies()
 

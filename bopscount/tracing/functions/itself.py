@@ -8,15 +8,15 @@ from torch import Tensor
 
 from bopscount.tracing.functions.registry import MAKERS, existing, rule
 
-_CHANGES = (
+CHANGES = (
     *existing(Tensor, "requires_grad_ detach_ resize_ resize_as_"),
     *(getattr(Tensor, name).__set__ for name in ("requires_grad", "data", "grad")),
 )
 HANDS_OUT = existing(Tensor, "numpy __array__ __dlpack__")
-MAKERS.update(_CHANGES, HANDS_OUT)
+MAKERS.update(CHANGES, HANDS_OUT)
 
 
-@rule(*_CHANGES)
+@rule(*CHANGES)
 def _changed(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     driver.guard.keep(args[0])
     return NotImplemented
