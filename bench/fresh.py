@@ -1,7 +1,8 @@
 """Candidates that are modules: newly built ones, a supernet, a resolution sweep.
 
-Every contender builds, or switches, its own candidates, on the device where it counts; MACs are
-checked against FlopCounterMode first. The goals are those of tracing, on every model.
+Every contender builds, or switches, its own candidates, where it counts: on the CPU, on meta, and
+ours as `scan` itself builds what a callable makes. MACs are checked against FlopCounterMode first.
+The goals are those of tracing, on every model.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from rows import Curve, Result, Row, show
 from torch import Tensor, nn
 
 import bopscount
+from bopscount.tracing.building import WithoutValues
 
 SIDES = (32, 224)
 SWEEP = tuple(range(32, 225, 16))
@@ -86,12 +88,13 @@ class Runner:
     def __init__(self, peer: Peer, search: Search) -> None:
         self.peer = peer
         self.device = torch.device("meta" if peer.on_meta else "cpu")
+        self.place = WithoutValues() if peer is OURS else self.device
         self.steps = search.steps()
 
     def step(self) -> tuple[float, float]:
         """Makes the next candidate and counts it: the seconds of both."""
         start = perf_counter()
-        with self.device:
+        with self.place:
             model, side = next(self.steps)
         made = perf_counter()
         inputs = torch.empty(1, 3, side, side, device=self.device)

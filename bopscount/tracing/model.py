@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import chain
 from typing import Any
 
-import torch
 from torch import nn
 
 from bopscount.errors import InputError
+from bopscount.tracing.building import WithoutValues
 
 
 def module_of(model: Any) -> nn.Module:
@@ -35,7 +35,7 @@ def _built(builder: Any) -> nn.Module:
             f"got {type(builder).__name__}"
         )
     try:
-        with torch.device("meta"):
+        with WithoutValues():
             model = builder()
     except Exception as error:
         raise InputError(
