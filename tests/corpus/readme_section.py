@@ -65,28 +65,57 @@ def _explanations(libraries: dict[str, dict[str, Any]]) -> list[str]:
 
     ran = sum(bool(model["ran"]) for _, model in everything)
     batched = number("exact", "reference_how", "experts")
-    eager = number("exact", "reference_how", "eager", "on the CPU")
+    eager = number("exact", "reference_how", "eager attention")
+    on_cpu = number("exact", "reference_how", "on the CPU")
+    short = number("exact", "reference_how", " layers")
     unseen = sum(bool(model.get("unseen_macs")) for _, model in everything)
     text_only = sum(bool(model.get("text_only")) for _, model in everything)
     lines = [
         "- *Exact* is equality of two integers. `FlopCounterMode` needed help for some: it has no",
         f"  formula for the grouped matrix products of a mixture of experts ({batched} models were",
-        "  given to it with batched ones), and masks whose values are asked for stop it on meta",
-        f"  ({eager} models were given to it with eager attention, or run on the CPU).",
+        "  given to it with batched ones), and values that are asked for, or sizes on the CPU,",
+        f"  stop it on meta ({eager - on_cpu} were given to it with eager attention, {on_cpu} were",
+        f"  run on the CPU under it, {short} of them with two layers of each kind).",
         f"  MACs that it has no formula for (`cdist`; {unseen} models) are left out of ours.",
+        "- Default configurations that build no model, or none that runs, are completed.",
         f"- {text_only} models that take images or sound beside text are counted on text alone.",
         "- *As a variant*: we too needed that help.",
-        "- *Only bopscount*: `FlopCounterMode` raises, so nothing confirms the number. *Neither*:",
-        "  both raise, some of them because the corpus knows no right input. *Not built*: the",
-        "  default configuration builds no model.",
         f"- {ran} models look at the values of what they compute (detection, routing): they were",
         "  run, `report.ran_model` is true.",
     ]
     lines += _named("Differing", names("differing"))
     lines += _named("Failed", names("failed"))
     lines += _named("As a variant", names("exact_variant"))
-    lines += _named("Neither", names("neither"))
+    for kind, title in (
+        ("only_ours", "Only bopscount, so nothing confirms the number"),
+        ("neither", "Neither"),
+        ("not_built", "Not built"),
+    ):
+        reasons: dict[str, list[str]] = {}
+        for name, model in everything:
+            if model["outcome"] == kind:
+                reasons.setdefault(_reason(model), []).append(f"`{name}`")
+        for reason, group in sorted(reasons.items()):
+            lines += _named(f"{title}, {reason}", group)
     return lines
+
+
+def _reason(model: dict[str, Any]) -> str:
+    """Why a model could not be counted, or not by FlopCounterMode, in a few words."""
+    error = model["our_error"] or model["reference_error"]
+    known = (
+        ("ImportError", "for want of a library that it needs"),
+        ("Could not find", "as the library lacks its class"),
+        ("no inputs known", "having no forward, or one that takes a session"),
+        ("nonzero", "as it looks at values and is too large to be run here"),
+        ("item()", "as it looks at values and is too large to be run here"),
+        ("Cannot copy out of meta", "as it looks at values and is too large to be run here"),
+        ("expected device", "as sizes on the CPU meet meta tensors"),
+    )
+    for part, reason in known:
+        if part in error:
+            return reason
+    return "as its default configuration contradicts itself"
 
 
 def _named(title: str, names: list[str]) -> list[str]:

@@ -23,8 +23,8 @@ from corpus.transformer_models import build, names  # noqa: E402
 CHECKS = "TRANSFORMERS_DISABLE_TORCH_CHECK"
 SMALL = 700_000_000
 """Parameters up to which a model is also built and run for real, if nothing else counts it."""
-FEW_LAYERS = 2
-"""Layers of each kind that larger ones keep for that."""
+FEW_LAYERS, SMALL_WITH_FEW = 2, 1_500_000_000
+"""Layers of each kind that larger ones keep for that, and up to which size then."""
 
 
 def on_meta(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -191,11 +191,12 @@ def reference_on_cpu(model: nn.Module, inputs: dict[str, Any]) -> Count:
 
 def compare_on_cpu(name: str) -> Outcome | None:
     """Beside a run of the model, with few layers if it is large: None if that gives no count."""
-    for layers, how in ((None, ""), (FEW_LAYERS, f", {FEW_LAYERS} layers")):
+    ways = ((None, SMALL, ""), (FEW_LAYERS, SMALL_WITH_FEW, f", {FEW_LAYERS} layers"))
+    for layers, limit, how in ways:
         try:
             with torch.device("meta"):
                 model, config = build(name, layers)
-            if sum(p.numel() for p in model.parameters()) > SMALL:
+            if sum(p.numel() for p in model.parameters()) > limit:
                 continue
             torch.manual_seed(0)
             real, config = build(name, layers)

@@ -497,6 +497,8 @@ SPECIAL: dict[str, Callable[[Builder], dict[str, Any]]] = {
         "noise_embeds": floats(1, N_TOKENS, b.config.hidden_size),
         "context_hidden_states": floats(1, N_TOKENS, b.model.encoder.fc.in_features),
     },
+    "musicgen_decoder": lambda b: {"input_ids": b.ids(lead=(b.config.num_codebooks,))},
+    "musicgen_melody_decoder": lambda b: {"input_ids": b.ids(lead=(b.config.num_codebooks,))},
     "muse_spark_audio": lambda b: {"input_values": floats(1, 19_200)},
     "pe_audio": lambda b: {"input_ids": b.ids(), "input_values": floats(1, 1, 19_200)},
     "pe_audio_video": lambda b: {"input_ids": b.ids(), "input_values": floats(1, 1, 19_200)},

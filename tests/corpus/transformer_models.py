@@ -220,7 +220,7 @@ COMPLETED: dict[str, Callable[[Any], Any]] = {
     "cohere_compass_text": _rope_of_each_kind,
     "dbrx": _with("attn_config", rope_theta=10_000.0),
     "deepseek_ocr2": _dense_then_sparse,
-    "deepseek_v2": _with(num_experts_per_tok=6),
+    "deepseek_v2": _with(num_experts_per_tok=6, moe_intermediate_size=1408),
     "diffusion_gemma": _with(
         "text_config", num_experts=16, top_k_experts=4, moe_intermediate_size=704
     ),
