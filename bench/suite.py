@@ -27,6 +27,7 @@ BENCHMARKS = (
     "large",
     "fresh",
     "soak",
+    "search_blocks",
 )
 """Files of this folder with a `measure(quick: bool)` that yields rows, curves and notes; the first
 line of their text is the title. Whoever adds a benchmark adds it here."""

@@ -214,6 +214,7 @@ def _table(
     module = driver.model
     table = build_table(
         driver.tracer,
+        network_inputs=driver.input_shapes,
         batch_size=call.batch_size,
         ran_model=driver.real,
         notes=[_RAN_MODEL] if driver.real else [],

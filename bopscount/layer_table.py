@@ -15,6 +15,7 @@ from bopscount.module_tree import Node
 from bopscount.totals import Totals
 
 if TYPE_CHECKING:
+    from bopscount.search.candidates import ByLayer, Candidates, Values
     from bopscount.user_bits import Widths
 
 RULES = ("torchstat", "full")
@@ -53,6 +54,7 @@ class LayerTable:
             view of, -1 for none.
         viewed: As `producers`: whether the operand is a view of what was produced, which may
             have turned, cut or reshaped it.
+        network_inputs: Shapes of the model's tensor inputs, batch included.
         batch_size: Samples in the input; the memory(MB) column is per sample.
         ran_model: Whether the model's arithmetic was run.
         notes: Sentences that belong under every table of this model.
@@ -71,6 +73,7 @@ class LayerTable:
     producer_starts: npt.NDArray[Any] = field(default_factory=lambda: np.zeros(1, np.int64))
     input_numbers: npt.NDArray[Any] = field(default_factory=lambda: np.zeros(0, np.int32))
     viewed: npt.NDArray[Any] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    network_inputs: list[tuple[int, ...]] = field(default_factory=list)
     batch_size: int = 1
     ran_model: bool = False
     notes: list[str] = field(default_factory=list)
@@ -120,6 +123,49 @@ class LayerTable:
         from bopscount.user_bits import mac_owners
 
         return tuple(row for _, (_, row) in mac_owners(self))
+
+    def candidates(self, n_candidates: int) -> Candidates:
+        """A block of n_candidates x layers records, all as traced, to be changed and counted.
+
+        Raises:
+            InputError: If the table was not traced, and so does not know which layer feeds which.
+        """
+        from bopscount.search.candidates import Candidates
+
+        return Candidates(self, n_candidates)
+
+    def replace(
+        self,
+        *,
+        out_channels: ByLayer | None = None,
+        kernel_size: ByLayer | None = None,
+        stride: ByLayer | None = None,
+        groups: ByLayer | None = None,
+        input_size: Values | None = None,
+        batch: Values | None = None,
+    ) -> Candidates:
+        """Candidates of this network with other widths, windows or sizes; see `Candidates.change`.
+
+        There are as many as the values have entries.
+
+        Example: `table.replace(out_channels={"conv1": [8, 16, 32]}, input_size=160).count()`.
+
+        Raises:
+            InputError: As `Candidates.change`.
+        """
+        from bopscount.search.candidates import number_of_candidates
+
+        n_candidates = number_of_candidates(
+            out_channels, kernel_size, stride, groups, input_size, batch
+        )
+        return self.candidates(n_candidates).change(
+            out_channels=out_channels,
+            kernel_size=kernel_size,
+            stride=stride,
+            groups=groups,
+            input_size=input_size,
+            batch=batch,
+        )
 
     def owner_path(self, owner: int) -> str:
         """Module path of a row, with its role in parentheses."""

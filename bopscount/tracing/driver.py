@@ -65,6 +65,7 @@ class Driver:
         self.keeps_values = keeps_values
         self.dropped_values = False
         self.assumptions: list[str] = []
+        self.input_shapes: list[tuple[int, ...]] = []
         self._adapted: dict[int, LayerBits] = {}
         self._inner: dict[int, LayerBits] = {}
         self.tracer = _core.Tracer(self, real)
@@ -139,8 +140,9 @@ class Driver:
             else:
                 self.guard.given = tuple(held)
                 args, kwargs = map_tensors(self._input, (args, kwargs))
-            for tensor in tensors_of((args, kwargs)):
+            for tensor in {id(tensor): tensor for tensor in tensors_of((args, kwargs))}.values():
                 self.tracer.input(tensor)
+                self.input_shapes.append(tuple(tensor.shape))
             body = partial(self.model, *args, **kwargs)
             if forward is not None:
                 body = partial(forward, self, args, kwargs)
