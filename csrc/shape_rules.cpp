@@ -72,7 +72,7 @@ bool pool_shape(const Layer &layer, std::size_t spatial, const Dims &in, Dims &o
   out = in;
   for (std::size_t i = 0; i < spatial; ++i) {
     if (layer.stride[i] < 1 || layer.padding[i] < 0 || !is_window(layer, i) ||
-        2 * layer.padding[i] > layer.kernel[i])
+        2 * std::int64_t{layer.padding[i]} > layer.kernel[i])
       return false;
     const std::int64_t reach = std::int64_t{layer.dilation[i]} * (layer.kernel[i] - 1) + 1;
     std::int64_t &size = out[channel + 1 + i];

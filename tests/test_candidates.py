@@ -256,6 +256,10 @@ def refusal(table, **changes):
         ),
         ({"kernel_size": {"layer1.0.conv1": [1, 3, 4]}}, "candidate 2, layer1.0.conv1: an even"),
         ({"input_size": [32, 1, 2**31 - 1]}, "candidate 2, conv1"),
+        (
+            {"out_channels": {"layer1.0.conv1": 2**31 - 1}, "kernel_size": {"layer1.*": 2**24 + 1}},
+            "candidate 0, layer1.0.conv1 .*: its weight is too large",
+        ),
         ({"out_channels": {"nowhere": 3}}, r"no conv.* has the path 'nowhere'; such are 'conv1'"),
         ({"out_channels": {"bn1": 3}}, r"out_channels\['bn1'\]: no conv"),
         ({"groups": {"fc": 1}}, "no conv, conv_transpose has the path 'fc'"),

@@ -38,6 +38,7 @@ def lists(totals):
     return {name: values.tolist() for name, values in totals.items()}
 
 
+@pytest.mark.fuzz
 @settings(deadline=None, max_examples=60)
 @given(
     st.integers(0, 40),
@@ -206,3 +207,54 @@ def test_other_threads_run_while_a_block_is_counted():
         time.sleep(0.001)
     thread.join()
     assert n_steps > 5
+
+
+SIZES = st.one_of(st.integers(-2, 20), st.integers(-(2**63), 2**63 - 1), st.just(2**31 - 1))
+FIELDS = st.one_of(st.integers(-2, 9), st.integers(-(2**31), 2**31 - 1), st.just(2**31 - 1))
+
+
+@pytest.mark.fuzz
+@settings(deadline=None, max_examples=200)
+@given(st.data())
+def test_shapes_of_any_record_are_told_or_refused(data):
+    rank, n_records = data.draw(st.integers(0, 6)), data.draw(st.integers(0, 3))
+    layers = _core.new_layers(n_records)
+    kinds = ("conv", "conv_transpose", "max_pool", "avg_pool", "linear", "relu")
+    for layer in layers:
+        layer["kind"] = _core.KINDS[data.draw(st.sampled_from(kinds))]
+        layer["flags"] = data.draw(st.integers(0, 127))
+        for field in ("kernel", "stride", "padding", "dilation", "output_padding"):
+            layer[field] = data.draw(st.tuples(FIELDS, FIELDS, FIELDS))
+        for field in ("in_channels", "out_channels"):
+            layer[field] = data.draw(SIZES)
+    sizes = data.draw(st.lists(SIZES, min_size=rank * n_records, max_size=rank * n_records))
+    shapes = np.array(sizes, np.int64).reshape(n_records, rank)
+    spatial = data.draw(st.integers(0, 3))
+    outputs, bad = _core.changed_shapes(layers, spatial, shapes)
+    assert outputs.shape == shapes.shape
+    assert -1 <= bad < n_records
+    assert (outputs[: n_records if bad < 0 else bad] > 0).all()
+    axis, batched = data.draw(st.sampled_from([1, -1])), data.draw(st.booleans())
+    assert -1 <= _core.set_sizes(layers, shapes, shapes, axis, batched) < n_records
+
+
+@pytest.mark.parametrize(
+    ("shapes", "error"),
+    [
+        (np.zeros((2, 3)), TypeError),
+        (np.zeros((2, 3), np.int32), TypeError),
+        (np.zeros((1, 3), np.int64), ValueError),
+        (np.zeros((2, 13), np.int64), ValueError),
+        (np.zeros(2, np.int64), ValueError),
+        (np.zeros((3, 2), np.int64).T, ValueError),
+    ],
+)
+def test_shapes_of_another_form_are_refused(shapes, error):
+    layers, good = _core.new_layers(2), np.ones((2, 3), np.int64)
+    with pytest.raises(error):
+        _core.changed_shapes(layers, 2, shapes)
+    for pair in ((shapes, good), (good, shapes)):
+        with pytest.raises(error):
+            _core.set_sizes(layers, *pair, 1, True)
+    with pytest.raises(ValueError, match="spatial must be 0 to 3"):
+        _core.changed_shapes(layers, 4, good)

@@ -41,6 +41,7 @@ PRODUCTS = ("conv", "conv_transpose", "linear")
 """Kinds whose channels can be set."""
 _CHANNEL_NORMS = ("batch_norm", "instance_norm", "group_norm")
 _LAST_NORMS = ("layer_norm", "rms_norm")
+_MOST_WEIGHTS = 2**62
 WEIGHTED = (*PRODUCTS, *_CHANNEL_NORMS, *_LAST_NORMS, "prelu")
 _POOLS = ("max_pool", "avg_pool", "lp_pool")
 WINDOWED = (*PRODUCTS[:2], *_POOLS)
@@ -100,12 +101,15 @@ def _product(walk: Propagation, index: int) -> Shape:
     for field in ("in_channels", "out_channels"):
         _divides(column[field], column["groups"], f"{field} {{}} are no multiple of groups {{}}")
     out = walk.window_shape(index, spatial, shape)
-    weights = (
-        column["in_channels"]
-        // column["groups"]
-        * column["out_channels"]
-        * column["kernel"].astype(np.int64).prod(axis=1)
-    )
+    factors = [
+        column["in_channels"] // column["groups"],
+        column["out_channels"],
+        *column["kernel"].T.astype(np.int64),
+    ]
+    too_large = np.prod(factors, axis=0, dtype=float) >= _MOST_WEIGHTS
+    if too_large.any():
+        raise Mismatch("its weight is too large", too_large)
+    weights = np.prod(factors, axis=0)
     biases = column["out_channels"] * int(traced["bias_elements"] != 0)
     walk.set_weights(index, weights, biases)
     return out

@@ -21,7 +21,8 @@ bool is_countable(const Dims &dims) {
   constexpr std::int64_t largest = std::int64_t{1} << 62;
   std::int64_t product = 1;
   for (const std::int64_t size : dims) {
-    if (size < 1 || __builtin_mul_overflow(product, size, &product) || product >= largest)
+    if (size < 1 || size > INT32_MAX || __builtin_mul_overflow(product, size, &product) ||
+        product >= largest)
       return false;
   }
   return true;
