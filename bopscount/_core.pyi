@@ -181,7 +181,7 @@ class Tracer:
     def bits_of(self, tensor: object) -> int:
         """How many bits the values of a tensor have; 0 if nothing is known."""
     def rewrite(self, mark: int, fields: dict[Any, Any]) -> int:
-        """Of the records from `mark` on keeps the products, with `fields`; their number."""
+        """Keeps the products since `mark`, or else the look-ups, with `fields`; their number."""
     def producer_of(self, tensor: object) -> int:
         """Index of the record that made the tensor, -1 for an input or constant."""
     def totals(self, rules: str = "torchstat") -> tuple[int, ...]:

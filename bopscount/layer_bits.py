@@ -18,6 +18,7 @@ class LayerBits:
         output_bits: Stored bits of an element of what comes out; marks a quantiser.
         weight_shape: Logical shape (out, in / groups, *kernel) of a packed or flat weight.
         logical_params: Parameters by logical shapes, where they are packed or hidden.
+        looks_up: Whether rows of the weight are looked up, as in an embedding.
         by_shape: Whether the forward cannot be followed (a kernel of its own) and is answered
             from `weight_shape` and the module's attributes.
         assumptions: What could not be read and what was taken instead, as sentences.
@@ -28,5 +29,6 @@ class LayerBits:
     output_bits: int | None = None
     weight_shape: tuple[int, ...] | None = None
     logical_params: int | None = None
+    looks_up: bool = False
     by_shape: bool = False
     assumptions: tuple[str, ...] = ()

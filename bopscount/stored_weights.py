@@ -75,8 +75,13 @@ def _split_parameters(table: LayerTable) -> tuple[list[int], list[int]]:
     weights = [0] * len(nodes)
     elements = records["weight_elements"].tolist()
     read: defaultdict[int, int] = defaultdict(int)
-    for index in np.flatnonzero(MAC_KINDS[records["kind"]]).tolist():
+    channels = records["out_channels"].tolist()
+    looks_up = _looks_up(records)
+    for index in np.flatnonzero(MAC_KINDS[records["kind"]] | looks_up).tolist():
         node, size = nodes[index], elements[index]
+        if looks_up[index]:
+            # The record tells the rows that were read; the table has as many as there are.
+            size = left[node] // channels[index] * channels[index]
         if 0 < size <= left[node] and not _second_operand_is_computed(table, index):
             weights[index] = size
             left[node] -= size
@@ -88,6 +93,12 @@ def _split_parameters(table: LayerTable) -> tuple[list[int], list[int]]:
             read[nodes[index]] -= taken
             others[index] -= taken
     return weights, others
+
+
+def _looks_up(records: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
+    """Whether a record looks up rows of a table that is quantised."""
+    quantised = records["weight_bits_source"] != FLOATING
+    return (records["kind"] == KINDS["embedding"]) & quantised & (records["out_channels"] > 0)
 
 
 def _nodes(table: LayerTable) -> list[int]:

@@ -74,10 +74,13 @@ std::uint8_t Recording::common_bits(const Slot *slots, std::size_t n_slots) cons
   return first;
 }
 
-/// Gives a product the widths that its operands carry, where it knows none.
+/// Gives a product the widths that its operands carry, where it knows none but their dtypes'.
 void Recording::take_bits(Layer &layer, const Slot *inputs, std::size_t n_inputs) const {
+  const auto is_open = [](BitSource source) {
+    return source == BitSource::floating || source == BitSource::dtype;
+  };
   const std::uint8_t input = n_inputs > 0 ? bits(inputs[0]) : std::uint8_t{0};
-  if (input != 0 && layer.input_bits_source == BitSource::floating) {
+  if (input != 0 && is_open(layer.input_bits_source)) {
     layer.input_bits = input;
     layer.input_bits_source = BitSource::producer;
   }
@@ -85,7 +88,7 @@ void Recording::take_bits(Layer &layer, const Slot *inputs, std::size_t n_inputs
   const bool attends = static_cast<Kind>(layer.kind) == Kind::attention;
   const std::uint8_t weight =
       n_inputs > (attends ? 2u : 1u) ? common_bits(inputs + 1, attends ? 2 : 1) : std::uint8_t{0};
-  if (weight != 0 && layer.weight_bits_source == BitSource::floating) {
+  if (weight != 0 && is_open(layer.weight_bits_source)) {
     layer.weight_bits = weight;
     layer.weight_bits_source = BitSource::producer;
   }

@@ -72,7 +72,9 @@ ODD: tuple[Family, ...] = (torchao.FAMILY, compressed_tensors.FAMILY)
 """For modules of torch's own classes with an unusual weight or forward."""
 
 _NAMES = frozenset(name for family in (*FAMILIES, *ODD) for name in family.classes)
-_TORCH_S_NAMES = frozenset(("Conv1d", "Conv2d", "Conv3d", "ConvTranspose2d", "Linear"))
+_TORCH_S_NAMES = frozenset(
+    ("Conv1d", "Conv2d", "Conv3d", "ConvTranspose2d", "Linear", "Embedding")
+)
 
 
 def may_apply(cls: type) -> bool:

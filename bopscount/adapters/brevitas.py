@@ -13,6 +13,12 @@ _ACTIVATIONS = (
 )  # fmt: skip
 
 
+_QUANTISERS = (
+    "WeightQuantProxyFromInjectorBase", "WeightQuantProxyFromInjector",
+    "ActQuantProxyFromInjectorBase", "ActQuantProxyFromInjector",
+)  # fmt: skip
+
+
 def _enabled(module: object, quantiser: str) -> int | None:
     """None where it is switched off: what comes in decides, or full precision."""
     if not (has(module, quantiser) and get(module, f"{quantiser}.is_quant_enabled")):
@@ -43,5 +49,23 @@ FAMILIES = (
         modules=("brevitas.",),
         read=lambda module: LayerBits(output_bits=_enabled(module, "act_quant")),
         where="`.act_quant.bit_width()` where enabled",
+    ),
+    Family(
+        name="brevitas: embeddings",
+        classes=("QuantEmbedding",),
+        modules=("brevitas.",),
+        read=lambda module: LayerBits(
+            weight_bits=_enabled(module, "weight_quant") or FLOAT, looks_up=True
+        ),
+        where="`.weight_quant.bit_width()` where enabled",
+    ),
+    Family(
+        name="brevitas: quantisers",
+        classes=_QUANTISERS,
+        modules=("brevitas.proxy",),
+        read=lambda module: LayerBits(
+            output_bits=width(module, "bit_width()") if get(module, "is_quant_enabled") else None
+        ),
+        where="`.bit_width()` where enabled; of recurrent cells and other composed layers",
     ),
 )

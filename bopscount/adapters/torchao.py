@@ -3,7 +3,7 @@
 from math import prod
 
 from bopscount.adapters.dtypes import bits_of_dtype
-from bopscount.adapters.family import FLOAT, Family, get, has
+from bopscount.adapters.family import FLOAT, Family, MissingError, get, has
 from bopscount.layer_bits import LayerBits
 
 _STORES = ("target_dtype", "qdata.dtype", "int_data.dtype", "layout.dtype")
@@ -14,22 +14,43 @@ _PACKED_IN_BYTES = ("Int4", "UInt4")
 
 def _read(module: object) -> LayerBits | None:
     weight = get(module, "weight")
-    cls = type(weight)
-    if not cls.__module__.startswith("torchao"):
+    if not is_torchao(weight):
         return None
-    dynamic = any(has(weight, path) and get(weight, path) is not None for path in _ACTIVATIONS)
-    inner = get(weight, _WRAPPED) if has(weight, _WRAPPED) else weight
-    bias = get(module, "bias")
+    bias = get(module, "bias") if has(module, "bias") else None
     return LayerBits(
-        weight_bits=_weight_bits(inner),
-        input_bits=8 if dynamic else FLOAT,
+        weight_bits=weight_bits(weight),
+        input_bits=input_bits(weight),
         weight_shape=tuple(weight.shape),
         logical_params=prod(weight.shape) + (0 if bias is None else bias.numel()),
+        looks_up=has(module, "embedding_dim"),
         by_shape=True,
     )
 
 
-def _weight_bits(weight: object) -> int:
+def is_torchao(tensor: object) -> bool:
+    """Whether a tensor is of one of torchao's classes."""
+    return type(tensor).__module__.startswith("torchao")
+
+
+def input_bits(weight: object) -> int | None:
+    """Bits that the weight's class quantises its inputs to, `FLOAT` if it does not.
+
+    None for what is not torchao's.
+    """
+    if not is_torchao(weight):
+        return None
+    given = (get(weight, path) for path in _ACTIVATIONS if has(weight, path))
+    return FLOAT if all(value is None for value in given) else 8
+
+
+def weight_bits(weight: object) -> int:
+    """Bits of one logical element of the weight.
+
+    Raises:
+        MissingError: If none of the attributes that say so is there.
+    """
+    if has(weight, _WRAPPED):
+        return weight_bits(get(weight, _WRAPPED))
     if type(weight).__name__.startswith(_PACKED_IN_BYTES):
         return 4
     for path in _STORES:
@@ -37,7 +58,7 @@ def _weight_bits(weight: object) -> int:
             return bits_of_dtype(get(weight, path))
     if has(weight, "tensor_impl") and has(weight, "quant_min"):
         return _range(weight)
-    return bits_of_dtype(get(weight, _STORES[1]))
+    raise MissingError(_STORES[1])
 
 
 def _range(weight: object) -> int:
@@ -49,7 +70,7 @@ def _range(weight: object) -> int:
 
 FAMILY = Family(
     name="torchao",
-    classes=("Linear", "Conv2d", "Conv3d"),
+    classes=("Linear", "Conv1d", "Conv2d", "Conv3d", "Embedding"),
     modules=("torch.nn.modules",),
     read=_read,
     where="of the weight's subclass `.target_dtype` or `.qdata.dtype`; 8-bit inputs where "

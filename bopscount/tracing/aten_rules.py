@@ -287,7 +287,7 @@ _PLAIN_KINDS = {
 }
 for _kind, _names in _PLAIN_KINDS.items():
     for _name in _names.split():
-        RULES.setdefault(_name, _plain(_kind))
+        RULES.setdefault(_name, _plain(_kind, -1 if _kind == "embedding" else 1))
 
 
 @_rule("_softmax", "_log_softmax", "_safe_softmax")
@@ -350,7 +350,7 @@ _elementwise = _plain("elementwise")
 _FREE_NAMES = """
     detach empty empty_like new_empty empty_strided new_empty_strided lift_fresh lift alias
     is_same_size _local_scalar_dense item sym_size sym_numel sym_stride sym_storage_offset
-    equal is_nonzero is_pinned set_ _assert_async _assert_tensor_metadata record_stream
+    equal allclose is_nonzero is_pinned set_ _assert_async _assert_tensor_metadata record_stream
     _nested_tensor_size _has_compatible_shallow_copy_type
     squeeze_ unsqueeze_ t_ transpose_ as_strided_ detach_
 """

@@ -21,6 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from bopscount import _core
 from bopscount.adapters import adapter_for, at_path
+from bopscount.adapters.tensors import bits_of_product
 from bopscount.errors import TraceError
 from bopscount.layer_bits import LayerBits
 from bopscount.progress import progress_bar
@@ -113,16 +114,19 @@ class Driver:
 
     def rewrite(self, module: nn.Module, mark: int, given: Any, output: Any) -> None:
         """After a registered leaf, or a leaf that recorded nothing."""
-        operand = next(tensors_of(given), None)
+        first = next((value for value in given if any(True for _ in tensors_of(value))), None)
         result = next(tensors_of(output), None)
-        if operand is None or result is None:
+        if first is None or result is None:
             return
         rule, bits, source = rule_of(module), self._adapted.get(id(module)), "adapter"
         if rule is not None:
             bits, source = rule.bits_of(module), rule.source
         if bits is not None:
-            record_registered(self.emitter, bits, source, module, operand, result, mark)
+            record_registered(
+                self.emitter, bits, source, type(module).__name__, first, result, mark
+            )
         else:
+            operand = next(tensors_of(first))
             flags = _core.LAYER_FLAGS["unmoved"]
             self.emitter.add("identity", type(module).__name__, operand, result, flags=flags)
 
@@ -266,8 +270,14 @@ class Driver:
         if self._progress is not None:
             self._progress.update()
 
+    def ask_stand_in(self, cls: Any, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """What a class that stands for tensors makes of a function, on tensors that are seen."""
+        with _MODE:
+            return cls.__torch_function__(func, types, args, kwargs)
+
     def fall_back(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Torch's own answer, with its ATen ops recorded."""
+        bits = bits_of_product(func, args)
         if not self.real:
             constant = not any(map(self._live, tensors_of((args, kwargs))))
             if not constant or _elements((args, kwargs)) > CONSTANT_ELEMENTS:
@@ -279,8 +289,11 @@ class Driver:
                 args, kwargs = _stay_here(func, args, kwargs)
         else:
             self._count_op()
+        mark = len(self.tracer)
         with _Dispatched(self, stays=func in _MOVES):
             out = func(*args, **kwargs)
+        if bits is not None:
+            record_registered(self.emitter, bits, "dtype", func.__name__, args[0], out, mark)
         # Where torch hands an operand back, it is the caller's own.
         return self._originals.get(id(out), out) if isinstance(out, Tensor) else out
 

@@ -34,13 +34,16 @@ def quantised(source: str, **bits: int | None) -> dict[str, Any]:
 
 def weight_fields(weight: Tensor, bias: Tensor | None = None) -> dict[str, Any]:
     """Record fields for a weight, or second operand, and a bias."""
-    itemsize = weight.itemsize
-    return {
+    itemsize, dtype = weight.itemsize, weight.dtype
+    fields = {
         "weight_elements": weight.numel(),
         "weight_bits": 8 * itemsize,
         "weight_item_bytes": itemsize,
         "bias_elements": 0 if bias is None else bias.numel(),
     }
+    if not dtype.is_floating_point and not dtype.is_complex:
+        fields["weight_bits_source"] = BIT_SOURCES["dtype"]
+    return fields
 
 
 def matmul_fields(left: Tensor, right: Tensor, bias: Tensor | None = None) -> dict[str, Any]:

@@ -15,10 +15,12 @@ from torch import Tensor, nn
 
 from bopscount._core import KINDS, LEAF_RULES, answer, emit
 from bopscount.adapters.family import FLOAT
+from bopscount.adapters.tensors import own_width
 from bopscount.errors import InputError
 from bopscount.layer_bits import LayerBits
 from bopscount.tracing.emitter import Emitter
 from bopscount.tracing.fields import quantised, three
+from bopscount.tracing.inputs import tensors_of
 
 if TYPE_CHECKING:
     from bopscount.tracing.driver import Driver
@@ -30,22 +32,34 @@ def record_registered(
     emitter: Emitter,
     bits: LayerBits,
     source: str,
-    module: nn.Module,
-    operand: Tensor,
+    name: str,
+    given: Any,
     output: Tensor,
     mark: int,
 ) -> None:
-    """Rewrites what the module's forward recorded since `mark` by what is known of its bits."""
+    """Rewrites what was recorded since `mark` by what is known of its bits.
+
+    Args:
+        emitter: Of the running trace.
+        bits: What is known.
+        source: Who says so.
+        name: Of the module's class, or of the function.
+        given: Its first argument: a tensor, or what stands for one.
+        output: What came out.
+        mark: How many records there were before.
+    """
+    operand = next(tensors_of(given))
     fields = quantised(
         source,
         weight_bits=bits.weight_bits,
         input_bits=bits.input_bits,
         output_bits=bits.output_bits,
     )
-    carried = emitter.tracer.bits_of(operand)
-    if bits.input_bits is None and carried:
-        fields |= quantised("producer", input_bits=carried)
-    name, shape = type(module).__name__, bits.weight_shape
+    if bits.input_bits is None:
+        carried = emitter.tracer.bits_of(operand)
+        fields |= quantised("producer", input_bits=carried or None)
+        fields |= {} if carried else quantised("dtype", input_bits=own_width(given))
+    shape = bits.weight_shape
     if emitter.tracer.rewrite(mark, fields):
         pass
     elif shape is not None:
@@ -72,11 +86,15 @@ def answer_by_shape(
 ) -> Any:
     """What a module whose kernels cannot be followed gives back, recorded as a float layer."""
     x = args[0] if args else None
-    if driver.real or not isinstance(x, Tensor) or not x.is_meta:
+    if driver.real or not isinstance(x, Tensor) or not (x.is_meta or bits.looks_up):
         return NotImplemented
     name, shape = type(module).__name__, bits.weight_shape
     if shape is None:
         return emit(KINDS["elementwise"], name, (x,), tuple(x.shape), torch.get_default_dtype())
+    if bits.looks_up:
+        out, dtype = (*x.shape, shape[1]), torch.get_default_dtype()
+        fields = {"weight_elements": prod(out), "extra_elements": 0}
+        return emit(KINDS["embedding"], name, (x,), out, dtype, channel_axis=-1, fields=fields)
     n_bias = (bits.logical_params or prod(shape)) - prod(shape)
     if len(shape) == _MIN_RANK:
         if not x.dim() or x.shape[-1] != shape[1]:

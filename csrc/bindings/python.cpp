@@ -70,7 +70,8 @@ const Names &names() {
                  intern("__name__"),
                  intern("fill_"),
                  intern("adapt"),
-                 intern("keep")};
+                 intern("keep"),
+                 intern("ask_stand_in")};
   }();
   return interned;
 }

@@ -47,7 +47,8 @@ struct Names {
       *embedding_dim, *scale_factor, *upscale_factor, *forward_hooks, *forward_pre_hooks,
       *backward_hooks, *backward_pre_hooks, *same, *mode, *padding_mode, *zeros, *reflect,
       *circular, *divisor_override, *approximate, *lambd, *data, *is_meta, *classify, *rewrite,
-      *fall_back, *view, *constant, *run_for_real, *is_tainted, *call, *name, *fill, *adapt, *keep;
+      *fall_back, *view, *constant, *run_for_real, *is_tainted, *call, *name, *fill, *adapt, *keep,
+      *ask_stand_in;
 };
 const Names &names();
 

@@ -97,7 +97,7 @@ public:
   /// None, registered, sequential, adapted); `adapt(module, node)` what an adapter says of it:
   /// None, an inner module to ask about later, or (rule or None, logical parameters or -1),
   /// which makes it a registered leaf; `rewrite(module, mark, args, output)` is called after a
-  /// registered class; `fall_back`, `view` and `constant` answer functions.
+  /// registered class; `fall_back`, `view`, `constant` and `ask_stand_in` answer functions.
   Tracer(py::object driver, bool real);
   ~Tracer();
   Tracer(const Tracer &) = delete;
@@ -135,6 +135,10 @@ public:
                     const py::dict &attributes, const py::object &weight, const py::object &bias);
   /// What a torch function returns, recorded; the mode's __torch_function__.
   PyObject *function(PyObject *func, PyObject *args, PyObject *keywords);
+  /// The same where an argument of class `type` only stands for a tensor: the class says which
+  /// functions of tensors it comes to, and these are recorded.
+  PyObject *function_of(PyObject *type, PyObject *func, PyObject *types, PyObject *args,
+                        PyObject *keywords);
   /// Says that the values of `tensor` have `bits` bits.
   void set_bits(const py::object &tensor, int bits);
   /// How many bits the values of `tensor` have; 0 if nothing is known.
@@ -145,7 +149,8 @@ public:
   void input(const py::object &tensor);
   /// Says that `tensor` is a view of `base`, or `base` itself.
   void alias(const py::object &tensor, const py::object &base);
-  /// Of the records from `mark` on keeps those of MAC kinds, with `fields` set; their number.
+  /// Of the records from `mark` on keeps those of MAC kinds, or if there are none the look-ups
+  /// of embeddings, with `fields` set; their number.
   std::size_t rewrite(std::size_t mark, const py::dict &fields);
   /// The slot's producer record of a tensor, -1 for an input or constant.
   std::int32_t producer_of(const py::object &tensor) const;
@@ -192,7 +197,8 @@ private:
   struct Dtype {
     std::uint8_t item_bytes;
     bool floating;
-    bool index; ///< int32 or int64, as indices are
+    bool index;   ///< int32 or int64, as indices are
+    bool integer; ///< of any width, quantised ones too
   };
   const Dtype &dtype_of(PyObject *dtype);
   Recording::Slot slot_of(PyObject *tensor) const;

@@ -225,6 +225,13 @@ PyObject *Tracer::view(PyObject *func, PyObject *args, PyObject *keywords) {
   return out.release();
 }
 
+PyObject *Tracer::function_of(PyObject *type, PyObject *func, PyObject *types, PyObject *args,
+                              PyObject *keywords) {
+  Ref out(PyObject_CallMethodObjArgs(driver_.get(), names().ask_stand_in, type, func, types, args,
+                                     keywords, nullptr));
+  return out.get() == Py_NotImplemented ? function(func, args, keywords) : out.release();
+}
+
 PyObject *Tracer::function(PyObject *func, PyObject *args, PyObject *keywords) {
   const Answer *answer = answer_of(func);
   if (answer != nullptr) {
@@ -275,6 +282,18 @@ PyObject *Tracer::function(PyObject *func, PyObject *args, PyObject *keywords) {
 
 namespace {
 
+/// Of the classes that overload a function the first that is no tensor, but merely stands for
+/// one, as other libraries' quantised tensors do; null if there is none.
+PyObject *stand_in_among(PyObject *types) {
+  for (Py_ssize_t i = 0; PyTuple_Check(types) && i < PyTuple_GET_SIZE(types); ++i) {
+    PyObject *type = PyTuple_GET_ITEM(types, i);
+    if (PyType_Check(type) &&
+        !PyType_IsSubtype(reinterpret_cast<PyTypeObject *>(type), torch().tensor))
+      return type;
+  }
+  return nullptr;
+}
+
 /// __torch_function__ of the mode: (func, types, args=(), kwargs=None).
 PyObject *torch_function(PyObject *, PyObject *const *args, Py_ssize_t n_args) {
   return guarded([&]() -> PyObject * {
@@ -283,7 +302,10 @@ PyObject *torch_function(PyObject *, PyObject *const *args, Py_ssize_t n_args) {
     PyObject *given = n_args > 2 ? args[2] : none.get();
     const bool named = n_args > 3 && args[3] != Py_None;
     const Ref empty(named ? nullptr : PyDict_New());
-    return active_tracer().function(args[0], given, named ? args[3] : empty.get());
+    PyObject *keywords = named ? args[3] : empty.get();
+    if (PyObject *type = stand_in_among(args[1]))
+      return active_tracer().function_of(type, args[0], args[1], given, keywords);
+    return active_tracer().function(args[0], given, keywords);
   });
 }
 

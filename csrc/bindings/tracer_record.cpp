@@ -1,4 +1,6 @@
 // Tensors and records.
+#include <algorithm>
+
 #include "tracer_detail.hpp"
 
 namespace bopscount::bindings {
@@ -12,7 +14,8 @@ const Tracer::Dtype &Tracer::dtype_of(PyObject *dtype) {
   to_int(size.get(), bytes);
   const auto name = py::str(py::handle(dtype)).cast<std::string>();
   const bool index = name == "torch.int64" || name == "torch.int32";
-  const Dtype about{static_cast<std::uint8_t>(bytes), floating.get() == Py_True, index};
+  const bool integer = name.find("int") != std::string::npos;
+  const Dtype about{static_cast<std::uint8_t>(bytes), floating.get() == Py_True, index, integer};
   return dtypes_.emplace(dtype, about).first->second;
 }
 
@@ -70,6 +73,8 @@ void Tracer::describe(Layer &layer, const Value *operands, std::size_t n_operand
   layer.output_item_bytes = dtype_of(out->dtype).item_bytes;
   layer.input_bits = static_cast<std::uint8_t>(8 * layer.input_item_bytes);
   layer.output_bits = static_cast<std::uint8_t>(8 * layer.output_item_bytes);
+  if (dtype_of(first->dtype).integer && op_table()[layer.kind].mac_form != MacForm::none)
+    layer.input_bits_source = BitSource::dtype;
 }
 
 /// Records a native function's op; its index.
@@ -174,11 +179,19 @@ std::int32_t Tracer::producer_of(const py::object &tensor) const {
 std::size_t Tracer::rewrite(std::size_t mark, const py::dict &fields) {
   std::vector<bool> keep;
   std::size_t n_kept = 0;
+  const auto is_product = [](const Layer &layer) {
+    return op_table()[layer.kind].mac_form != MacForm::none;
+  };
+  const auto is_look_up = [](const Layer &layer) {
+    return static_cast<Kind>(layer.kind) == Kind::embedding;
+  };
+  const auto &layers = recording_.layers();
+  const bool any_product =
+      std::any_of(layers.begin() + static_cast<std::ptrdiff_t>(mark), layers.end(), is_product);
   for (std::size_t i = mark; i < recording_.size(); ++i) {
     Layer &layer = recording_.layers()[i];
-    const bool product = op_table()[layer.kind].mac_form != MacForm::none;
-    keep.push_back(product);
-    if (!product) continue;
+    keep.push_back(any_product ? is_product(layer) : is_look_up(layer));
+    if (!keep.back()) continue;
     for (const auto &[name, value] : fields) set_field(layer, name.ptr(), value.ptr());
     std::swap(ops_[mark + n_kept], ops_[i]);
     record_nodes_[mark + n_kept] = record_nodes_[i];
