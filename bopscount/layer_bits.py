@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,7 @@ class LayerBits:
         looks_up: Whether rows of the weight are looked up, as in an embedding.
         by_shape: Whether the forward cannot be followed (a kernel of its own) and is answered
             from `weight_shape` and the module's attributes.
+        stand_in: A float layer of the same sizes, on meta, whose rule answers in its place.
         assumptions: What could not be read and what was taken instead, as sentences.
     """
 
@@ -31,4 +36,5 @@ class LayerBits:
     logical_params: int | None = None
     looks_up: bool = False
     by_shape: bool = False
+    stand_in: nn.Module | None = None
     assumptions: tuple[str, ...] = ()

@@ -97,8 +97,10 @@ def _split_parameters(table: LayerTable) -> tuple[list[int], list[int]]:
 
 def _looks_up(records: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
     """Whether a record looks up rows of a table that is quantised."""
+    look_ups = records["kind"] == KINDS["embedding"]
     quantised = records["weight_bits_source"] != FLOATING
-    return (records["kind"] == KINDS["embedding"]) & quantised & (records["out_channels"] > 0)
+    found: npt.NDArray[np.bool_] = look_ups & quantised & (records["out_channels"] > 0)
+    return found
 
 
 def _nodes(table: LayerTable) -> list[int]:

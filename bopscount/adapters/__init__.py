@@ -28,6 +28,7 @@ from bopscount.adapters import (
     ir_net,
     lsq,
     micronet,
+    nni,
     numbered,
     pact,
     quanto,
@@ -60,21 +61,20 @@ FAMILIES: tuple[Family, ...] = (
     *dorefa.FAMILIES,
     micronet.FAMILY,
     *numbered.FAMILIES,
+    *nni.FAMILIES,
     *torch_ao_qat.FAMILIES,
     *torch_ao_converted.FAMILIES,
-    torchao_qat.FAMILY,
+    *torchao_qat.FAMILIES,
     *bitsandbytes.FAMILIES,
     bitnet.FAMILY,
     quanto.FAMILY,
     *gptq.FAMILIES,
 )
-ODD: tuple[Family, ...] = (torchao.FAMILY, compressed_tensors.FAMILY)
+ODD: tuple[Family, ...] = (torchao.FAMILY, compressed_tensors.FAMILY, nni.ODD)
 """For modules of torch's own classes with an unusual weight or forward."""
 
 _NAMES = frozenset(name for family in (*FAMILIES, *ODD) for name in family.classes)
-_TORCH_S_NAMES = frozenset(
-    ("Conv1d", "Conv2d", "Conv3d", "ConvTranspose2d", "Linear", "Embedding")
-)
+_TORCH_S_NAMES = frozenset(("Conv1d", "Conv2d", "Conv3d", "ConvTranspose2d", "Linear", "Embedding"))
 
 
 def may_apply(cls: type) -> bool:

@@ -14,13 +14,15 @@ FAMILIES = (
     Family(
         name="BiT, BiBERT, BinaryViT",
         classes=("QuantizeLinear", "QuantizeConv2d"),
+        needs=("weight_bits", "input_bits"),
         read=_both,
         where="`.weight_bits`, `.input_bits` (32 and more are float)",
     ),
     Family(
         name="BiT, BiBERT, BinaryViT: embeddings",
         classes=("QuantizeEmbedding",),
-        read=lambda module: LayerBits(weight_bits=width(module, "weight_bits")),
+        needs=("weight_bits",),
+        read=lambda module: LayerBits(weight_bits=width(module, "weight_bits"), looks_up=True),
         where="`.weight_bits`",
     ),
     Family(

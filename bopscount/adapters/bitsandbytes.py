@@ -1,5 +1,7 @@
 """bitsandbytes: kernels of its own on packed weights."""
 
+from math import prod
+
 from bopscount.adapters.family import FLOAT, Family, get, linear_params
 from bopscount.layer_bits import LayerBits
 
@@ -15,7 +17,32 @@ def _read(module: object, weight_bits: int, input_bits: int) -> LayerBits:
     )
 
 
+def _embedding(module: object, weight_bits: int) -> LayerBits:
+    shape = get(module, "num_embeddings"), get(module, "embedding_dim")
+    return LayerBits(
+        weight_bits=weight_bits,
+        weight_shape=shape,
+        logical_params=prod(shape),
+        looks_up=True,
+        by_shape=True,
+    )
+
+
 FAMILIES = (
+    Family(
+        name="bitsandbytes, 8-bit embeddings",
+        classes=("Embedding8bit",),
+        modules=("bitsandbytes.nn",),
+        read=lambda module: _embedding(module, 8),
+        where="8 bits by name; shape by `.num_embeddings`, `.embedding_dim`",
+    ),
+    Family(
+        name="bitsandbytes, 4-bit embeddings",
+        classes=("Embedding4bit", "EmbeddingNF4", "EmbeddingFP4"),
+        modules=("bitsandbytes.nn",),
+        read=lambda module: _embedding(module, 4),
+        where="4 bits by name; shape by `.num_embeddings`, `.embedding_dim`",
+    ),
     Family(
         name="bitsandbytes, 8 bit",
         classes=("Linear8bitLt",),

@@ -32,6 +32,7 @@ class Family:
         where: What is read, for the page of adapters.
         modules: Prefixes of the classes' module path. Without any, a class is recognised by its
             name and by having the attributes `needs`, for research code is copied about.
+        others: Prefixes of module paths where classes of the same names are somebody else's.
         needs: Dotted paths of attributes.
         inner: Which of its modules the widths are for, by name; by default itself, as one row.
     """
@@ -41,6 +42,7 @@ class Family:
     read: Callable[[nn.Module], LayerBits | None]
     where: str
     modules: tuple[str, ...] = ()
+    others: tuple[str, ...] = ("torch.",)
     needs: tuple[str, ...] = ()
     inner: str | None = None
 
@@ -51,7 +53,7 @@ class Family:
             and (
                 base.__module__.startswith(self.modules)
                 if self.modules
-                else not base.__module__.startswith("torch.")
+                else not base.__module__.startswith(self.others)
             )
             for base in cls.__mro__
         )

@@ -1,4 +1,4 @@
-"""ModelOpt, NNI, Bayesian Bits and kin: a number of bits beside each operand's quantiser."""
+"""ModelOpt, Bayesian Bits and kin: a number of bits beside each operand's quantiser."""
 
 from bopscount.adapters.family import FLOAT, Family, get, has, width
 from bopscount.layer_bits import LayerBits
@@ -7,18 +7,26 @@ _CONVS = ("QuantConv1d", "QuantConv2d", "QuantConv3d", "QuantConvTranspose2d")
 
 
 def _unless_disabled(module: object, quantiser: str) -> int | None:
+    if has(module, f"{quantiser}.0.num_bits"):
+        # One after the other, as int4 within fp8: the values are those of the narrowest.
+        parts = range(len(get(module, quantiser)))
+        return min(_unless_disabled(module, f"{quantiser}.{part}") or FLOAT for part in parts)
     if has(module, f"{quantiser}.is_enabled") and not get(module, f"{quantiser}.is_enabled"):
         return FLOAT
-    bits = get(module, f"{quantiser}.num_bits")
+    return _number(module, f"{quantiser}.num_bits")
+
+
+def _number(module: object, path: str) -> int | None:
+    bits = get(module, path)
     # A pair is a small float: exponent and mantissa, beside the sign.
-    return 1 + sum(bits) if isinstance(bits, tuple) else width(module, f"{quantiser}.num_bits")
+    return 1 + sum(bits) if isinstance(bits, tuple) else width(module, path)
 
 
 FAMILIES = (
     Family(
         name="NVIDIA ModelOpt, pytorch-quantization",
         classes=(*_CONVS, "QuantLinear", "_QuantConv2d", "_QuantLinear"),
-        needs=("weight_quantizer.num_bits", "input_quantizer.num_bits"),
+        needs=("weight_quantizer", "input_quantizer"),
         read=lambda module: LayerBits(
             weight_bits=_unless_disabled(module, "weight_quantizer"),
             input_bits=_unless_disabled(module, "input_quantizer"),
@@ -26,8 +34,18 @@ FAMILIES = (
         where="`.weight_quantizer.num_bits`, `.input_quantizer.num_bits`; float where not enabled",
     ),
     Family(
+        name="NVIDIA ModelOpt: activations",
+        classes=("TensorQuantizer",),
+        modules=("modelopt.",),
+        read=lambda module: LayerBits(
+            output_bits=_number(module, "num_bits") if get(module, "is_enabled") else None
+        ),
+        where="`.num_bits` where enabled; of quantisers that no layer owns",
+    ),
+    Family(
         name="BRECQ, QDrop",
         classes=("QuantModule",),
+        others=("torch.", "modelopt."),
         needs=("weight_quantizer.n_bits", "act_quantizer.n_bits"),
         read=lambda module: LayerBits(
             weight_bits=width(module, "weight_quantizer.n_bits")
@@ -57,16 +75,5 @@ FAMILIES = (
             weight_bits=width(module, "bit"), input_bits=width(module, "bit")
         ),
         where="`.bit`, of weight and activation both",
-    ),
-    Family(
-        name="NNI",
-        classes=("QuantizerModuleWrapper", "QuantizationModuleWrapper"),
-        needs=("module", "quant_bits"),
-        read=lambda module: LayerBits(
-            weight_bits=get(module, "quant_bits").get("weight"),
-            input_bits=get(module, "quant_bits").get("input"),
-            output_bits=get(module, "quant_bits").get("output"),
-        ),
-        where="`.quant_bits` by operand",
     ),
 )

@@ -2,6 +2,8 @@
 
 from math import prod
 
+from torch import nn
+
 from bopscount.adapters.family import FLOAT, Family, get
 from bopscount.layer_bits import LayerBits
 
@@ -22,7 +24,51 @@ def _read(module: object, output_bits: int | None) -> LayerBits:
     )
 
 
+def _embedding(module: object) -> LayerBits:
+    weight = get(module, "weight()")
+    return LayerBits(
+        weight_bits=_BITS.get(str(weight.dtype), FLOAT),
+        weight_shape=(get(module, "num_embeddings"), get(module, "embedding_dim")),
+        logical_params=get(module, "num_embeddings") * get(module, "embedding_dim"),
+        looks_up=True,
+        by_shape=True,
+    )
+
+
+def _recurrent(module: object) -> LayerBits:
+    weight = next(iter(get(module, "get_weight()").values()))
+    bits = _BITS.get(str(weight.dtype), FLOAT)
+    sizes = {name: get(module, name) for name in _RECURRENT_SIZES}
+    kind = nn.GRU if any(base.__name__ == "GRU" for base in type(module).__mro__) else nn.LSTM
+    stand_in = kind(**sizes, device="meta")
+    return LayerBits(
+        weight_bits=bits,
+        input_bits=8 if bits < 16 else FLOAT,
+        logical_params=sum(parameter.numel() for parameter in stand_in.parameters()),
+        by_shape=True,
+        stand_in=stand_in,
+    )
+
+
+_RECURRENT_SIZES = (
+    "input_size", "hidden_size", "num_layers", "bias", "batch_first", "bidirectional",
+)  # fmt: skip
+
 FAMILIES = (
+    Family(
+        name="torch.ao converted, dynamic recurrent",
+        classes=("LSTM", "GRU"),
+        modules=("torch.ao.nn.quantized.dynamic",),
+        read=_recurrent,
+        where="dtype of `.get_weight()`; 8-bit inputs; parameters by its sizes",
+    ),
+    Family(
+        name="torch.ao converted, embeddings",
+        classes=("Embedding",),
+        modules=("torch.ao.nn.quantized.modules",),
+        read=_embedding,
+        where="dtype of `.weight()`; parameters by `.num_embeddings`, `.embedding_dim`",
+    ),
     Family(
         name="torch.ao converted, dynamic",
         classes=("Linear", "LinearReLU"),

@@ -4,20 +4,33 @@ from bopscount.adapters.dtypes import bits_of_dtype
 from bopscount.adapters.family import FLOAT, Family, get
 from bopscount.layer_bits import LayerBits
 
+_WEIGHT, _INPUT = "weight_fake_quantizer", "activation_fake_quantizer"
+
 
 def _bits(module: object, quantiser: str) -> int:
     if get(module, quantiser) is None:
         return FLOAT
+    if type(get(module, f"{quantiser}.config")).__name__ == "Int4WeightFakeQuantizeConfig":
+        return 4
     return bits_of_dtype(get(module, f"{quantiser}.config.dtype"))
 
 
-FAMILY = Family(
-    name="torchao QAT",
-    classes=("FakeQuantizedLinear",),
-    modules=("torchao.quantization.qat",),
-    read=lambda module: LayerBits(
-        weight_bits=_bits(module, "weight_fake_quantizer"),
-        input_bits=_bits(module, "activation_fake_quantizer"),
+FAMILIES = (
+    Family(
+        name="torchao QAT",
+        classes=("FakeQuantizedLinear",),
+        modules=("torchao.quantization.qat",),
+        read=lambda module: LayerBits(
+            weight_bits=_bits(module, _WEIGHT), input_bits=_bits(module, _INPUT)
+        ),
+        where=f"`.{_WEIGHT}.config.dtype` (4 bits by name of an Int4 config), "
+        f"`.{_INPUT}.config.dtype`",
     ),
-    where="`.weight_fake_quantizer.config.dtype`, `.activation_fake_quantizer.config.dtype`",
+    Family(
+        name="torchao QAT: embeddings",
+        classes=("FakeQuantizedEmbedding",),
+        modules=("torchao.quantization.qat",),
+        read=lambda module: LayerBits(weight_bits=_bits(module, _WEIGHT), looks_up=True),
+        where=f"`.{_WEIGHT}.config.dtype`",
+    ),
 )

@@ -23,6 +23,7 @@ from bopscount.tracing.fields import (
     three_paddings,
     weight_fields,
 )
+from bopscount.tracing.quantized_rules import record_quantized
 
 Rule = Callable[[Emitter, str, tuple[Any, ...], dict[str, Any], Any], None]
 aten = torch.ops.aten
@@ -207,6 +208,7 @@ RULES["fractional_max_pool2d"] = _fractional_pool(2)
 RULES["fractional_max_pool3d"] = _fractional_pool(3)
 for _rank in (1, 2, 3):
     RULES[f"max_pool{_rank}d"] = RULES[f"max_pool{_rank}d_with_indices"] = _pool("max_pool", _rank)
+    RULES[f"quantized_max_pool{_rank}d"] = _pool("max_pool", _rank)
     RULES[f"avg_pool{_rank}d"] = _pool("avg_pool", _rank)
 
 
@@ -269,7 +271,7 @@ _PLAIN_KINDS = {
     "grid_sample": "grid_sampler_2d grid_sampler_3d",
     "embedding": "embedding _embedding_bag _embedding_bag_forward_only",
     "reduce": "sum mean amax amin max min argmax argmin prod any all logsumexp aminmax nansum "
-    "count_nonzero linalg_vector_norm norm median mode trace",
+    "count_nonzero linalg_vector_norm norm median mode trace histc bincount",
     "variance": "var std var_mean std_mean var_mean.correction",
     "cumulative": "cumsum cumprod cummax cummin _cummax_helper _cummin_helper logcumsumexp",
     "move": "clone _to_copy copy cat stack index index_select gather scatter scatter_add "
@@ -381,6 +383,8 @@ def record_aten(
             _share_producer(out)
             return
     elif namespace in ("prim", "prims", "profiler"):
+        return
+    if record_quantized(emitter, namespace, name, args, out):
         return
     tensors = tensors_in((out,)) or tensors_in(args)
     if tensors:

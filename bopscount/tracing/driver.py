@@ -31,7 +31,13 @@ from bopscount.tracing.aten_rules import record_aten
 from bopscount.tracing.classes import classify
 from bopscount.tracing.emitter import Emitter
 from bopscount.tracing.functions.registry import Rule
-from bopscount.tracing.guard import TensorGuard, arguments_kept, global_states, storage_key
+from bopscount.tracing.guard import (
+    TensorGuard,
+    arguments_kept,
+    global_states,
+    storage_key,
+    untouched,
+)
 from bopscount.tracing.inputs import CONSTANT_ELEMENTS, ForwardCall, map_tensors, tensors_of
 from bopscount.tracing.registered import answer_by_shape, record_registered
 
@@ -94,7 +100,7 @@ class Driver:
         """What an adapter says of a module: nothing, about one inside it, or a rule for it."""
         bits = self._inner.get(id(module))
         if bits is None:
-            found = adapter_for(module)
+            found = _ask_adapters(module)
             if found is None:
                 return None
             bits, inner = found
@@ -109,8 +115,8 @@ class Driver:
         logical_params = -1 if bits.logical_params is None else bits.logical_params
         return self._by_shape if bits.by_shape else None, logical_params
 
-    def _by_shape(self, module: nn.Module, args: Any, _kwargs: Any) -> Any:
-        return answer_by_shape(self, self._adapted[id(module)], module, args)
+    def _by_shape(self, module: nn.Module, args: Any, kwargs: Any) -> Any:
+        return answer_by_shape(self, self._adapted[id(module)], module, args, kwargs)
 
     def rewrite(self, module: nn.Module, mark: int, given: Any, output: Any) -> None:
         """After a registered leaf, or a leaf that recorded nothing."""
@@ -345,6 +351,19 @@ class Driver:
             known = self._metas[id(tensor)] = (tensor, meta)
             self._originals[id(meta)] = tensor
         return known[1]
+
+
+def _ask_adapters(module: nn.Module) -> tuple[LayerBits, str | None] | None:
+    """What an adapter says of a module, which is left as it was.
+
+    A quantiser may have to run for it, and some clip the weight in place.
+    """
+    guard = TensorGuard(module)
+    try:
+        with untouched(module), torch.no_grad(), _Guarded(guard):
+            return adapter_for(module)
+    finally:
+        guard.restore()
 
 
 def _dims_indexed(part: Any) -> int:

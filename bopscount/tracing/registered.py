@@ -21,6 +21,7 @@ from bopscount.layer_bits import LayerBits
 from bopscount.tracing.emitter import Emitter
 from bopscount.tracing.fields import quantised, three
 from bopscount.tracing.inputs import tensors_of
+from bopscount.tracing.recurrent import recurrent_fields, recurrent_rule, recurrent_suffixes
 
 if TYPE_CHECKING:
     from bopscount.tracing.driver import Driver
@@ -62,6 +63,11 @@ def record_registered(
     shape = bits.weight_shape
     if emitter.tracer.rewrite(mark, fields):
         pass
+    elif bits.stand_in is not None:
+        for suffix in recurrent_suffixes(bits.stand_in):
+            sizes = recurrent_fields(bits.stand_in, suffix, prod(operand.shape[:-1]))
+            kind = type(bits.stand_in).__name__.lower()
+            emitter.add(kind, name, operand, output, **{**sizes, **fields})
     elif shape is not None:
         _check_rank(name, shape)
         kind = "conv" if len(shape) > _MIN_RANK else "linear"
@@ -82,9 +88,11 @@ def record_registered(
 
 
 def answer_by_shape(
-    driver: Driver, bits: LayerBits, module: nn.Module, args: tuple[Any, ...]
+    driver: Driver, bits: LayerBits, module: nn.Module, args: tuple[Any, ...], kwargs: Any
 ) -> Any:
     """What a module whose kernels cannot be followed gives back, recorded as a float layer."""
+    if bits.stand_in is not None:
+        return recurrent_rule(driver, bits.stand_in, args, kwargs)
     x = args[0] if args else None
     if driver.real or not isinstance(x, Tensor) or not (x.is_meta or bits.looks_up):
         return NotImplemented

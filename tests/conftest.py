@@ -1,0 +1,23 @@
+"""What every run says first, and helpers whose assertions are spelled out."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+import pytest
+
+pytest.register_assert_rewrite("low_bit.libraries")
+
+LIBRARIES = (
+    "brevitas", "torchao", "optimum-quanto", "bitsandbytes", "compressed-tensors",
+    "transformers", "gptqmodel", "autoawq", "hqq", "nvidia-modelopt", "nni",
+)  # fmt: skip
+
+
+def pytest_report_header():
+    """Which of the libraries that adapters are tested against are installed."""
+    found, absent = [], []
+    for name in LIBRARIES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            absent.append(name)
+    return f"low-bit libraries: {', '.join(found) or 'none'}; not installed: {', '.join(absent)}"
