@@ -107,7 +107,7 @@ def adapter_for(module: nn.Module) -> tuple[LayerBits, str | None] | None:
                 if bits is not None:
                     return bits, family.inner
                 continue
-        if cls.__name__ not in _TORCH_S_NAMES:
+        if family.modules or cls.__name__ not in _TORCH_S_NAMES:
             suspects.append((family.name, missing))
     if not suspects:
         return None

@@ -19,6 +19,7 @@ def _read(module: object) -> LayerBits:
 
 FAMILY = Family(
     name="transformers BitNet",
+    tested="transformers 5.24.0",
     classes=("BitLinear", "AutoBitLinear"),
     modules=("transformers.integrations.bitnet",),
     read=_read,

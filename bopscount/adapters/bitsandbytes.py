@@ -31,6 +31,7 @@ def _embedding(module: object, weight_bits: int) -> LayerBits:
 FAMILIES = (
     Family(
         name="bitsandbytes, 8-bit embeddings",
+        tested="bitsandbytes 0.50.2",
         classes=("Embedding8bit",),
         modules=("bitsandbytes.nn",),
         read=lambda module: _embedding(module, 8),
@@ -38,6 +39,7 @@ FAMILIES = (
     ),
     Family(
         name="bitsandbytes, 4-bit embeddings",
+        tested="bitsandbytes 0.50.2",
         classes=("Embedding4bit", "EmbeddingNF4", "EmbeddingFP4"),
         modules=("bitsandbytes.nn",),
         read=lambda module: _embedding(module, 4),
@@ -45,6 +47,7 @@ FAMILIES = (
     ),
     Family(
         name="bitsandbytes, 8 bit",
+        tested="bitsandbytes 0.50.2",
         classes=("Linear8bitLt",),
         modules=("bitsandbytes.nn",),
         read=lambda module: _read(module, 8, 8),
@@ -52,6 +55,7 @@ FAMILIES = (
     ),
     Family(
         name="bitsandbytes, 4 bit",
+        tested="bitsandbytes 0.50.2",
         classes=("Linear4bit", "LinearNF4", "LinearFP4"),
         modules=("bitsandbytes.nn",),
         read=lambda module: _read(module, 4, FLOAT),

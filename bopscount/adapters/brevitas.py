@@ -37,6 +37,7 @@ def _layer(module: object) -> LayerBits:
 FAMILIES = (
     Family(
         name="brevitas",
+        tested="brevitas 0.13.4",
         classes=_LAYERS,
         modules=("brevitas.",),
         read=_layer,
@@ -45,6 +46,7 @@ FAMILIES = (
     ),
     Family(
         name="brevitas: activations",
+        tested="brevitas 0.13.4",
         classes=_ACTIVATIONS,
         modules=("brevitas.",),
         read=lambda module: LayerBits(output_bits=_enabled(module, "act_quant")),
@@ -52,6 +54,7 @@ FAMILIES = (
     ),
     Family(
         name="brevitas: embeddings",
+        tested="brevitas 0.13.4",
         classes=("QuantEmbedding",),
         modules=("brevitas.",),
         read=lambda module: LayerBits(
@@ -61,6 +64,7 @@ FAMILIES = (
     ),
     Family(
         name="brevitas: quantisers",
+        tested="brevitas 0.13.4",
         classes=_QUANTISERS,
         modules=("brevitas.proxy",),
         read=lambda module: LayerBits(

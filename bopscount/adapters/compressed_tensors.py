@@ -30,6 +30,7 @@ def _read(module: object) -> LayerBits | None:
 
 FAMILY = Family(
     name="compressed-tensors",
+    tested="compressed-tensors 0.20.0",
     classes=("Linear", "Conv2d", "CompressedLinear"),
     modules=("torch.nn.modules", "compressed_tensors."),
     read=_read,

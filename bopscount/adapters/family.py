@@ -34,6 +34,7 @@ class Family:
             name and by having the attributes `needs`, for research code is copied about.
         others: Prefixes of module paths where classes of the same names are somebody else's.
         needs: Dotted paths of attributes.
+        tested: What the tests hold it against: the library with its version, or our own code.
         inner: Which of its modules the widths are for, by name; by default itself, as one row.
     """
 
@@ -44,6 +45,7 @@ class Family:
     modules: tuple[str, ...] = ()
     others: tuple[str, ...] = ("torch.",)
     needs: tuple[str, ...] = ()
+    tested: str = "re-implementation"
     inner: str | None = None
 
     def knows(self, cls: type) -> bool:

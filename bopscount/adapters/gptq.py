@@ -40,6 +40,7 @@ def _hqq(module: object) -> LayerBits:
 FAMILIES = (
     Family(
         name="AutoGPTQ, GPTQModel",
+        tested="gptqmodel 7.7.0",
         classes=(
             "QuantLinear",
             "TorchLinear",
@@ -56,6 +57,7 @@ FAMILIES = (
     ),
     Family(
         name="AutoAWQ",
+        tested="autoawq 0.2.9",
         classes=(
             "WQLinear_GEMM",
             "WQLinear_GEMV",
@@ -71,6 +73,7 @@ FAMILIES = (
     ),
     Family(
         name="HQQ",
+        tested="hqq 0.2.8.post1",
         classes=("HQQLinear",),
         read=_hqq,
         where="`.meta['nbits']`, float inputs; shape by `.meta['shape']`",

@@ -40,6 +40,7 @@ FAMILIES = (
 )
 ODD = Family(
     name="NNI 3",
+    tested="nni 3.0",
     classes=("Conv1d", "Conv2d", "Conv3d", "ConvTranspose2d", "Linear"),
     modules=("torch.nn.modules",),
     read=_read,

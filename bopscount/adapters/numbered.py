@@ -25,6 +25,7 @@ def _number(module: object, path: str) -> int | None:
 FAMILIES = (
     Family(
         name="NVIDIA ModelOpt, pytorch-quantization",
+        tested="nvidia-modelopt 0.47.0",
         classes=(*_CONVS, "QuantLinear", "_QuantConv2d", "_QuantLinear"),
         needs=("weight_quantizer", "input_quantizer"),
         read=lambda module: LayerBits(
@@ -35,6 +36,7 @@ FAMILIES = (
     ),
     Family(
         name="NVIDIA ModelOpt: activations",
+        tested="nvidia-modelopt 0.47.0",
         classes=("TensorQuantizer",),
         modules=("modelopt.",),
         read=lambda module: LayerBits(

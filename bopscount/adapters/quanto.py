@@ -23,6 +23,7 @@ def _read(module: object) -> LayerBits:
 
 FAMILY = Family(
     name="optimum-quanto",
+    tested="optimum-quanto 0.2.7",
     classes=("QLinear", "QConv2d"),
     modules=("optimum.quanto", "quanto."),
     read=_read,

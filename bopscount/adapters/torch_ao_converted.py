@@ -57,6 +57,7 @@ _RECURRENT_SIZES = (
 FAMILIES = (
     Family(
         name="torch.ao converted, dynamic recurrent",
+        tested="torch 2.13.0",
         classes=("LSTM", "GRU"),
         modules=("torch.ao.nn.quantized.dynamic",),
         read=_recurrent,
@@ -64,6 +65,7 @@ FAMILIES = (
     ),
     Family(
         name="torch.ao converted, embeddings",
+        tested="torch 2.13.0",
         classes=("Embedding",),
         modules=("torch.ao.nn.quantized.modules",),
         read=_embedding,
@@ -71,6 +73,7 @@ FAMILIES = (
     ),
     Family(
         name="torch.ao converted, dynamic",
+        tested="torch 2.13.0",
         classes=("Linear", "LinearReLU"),
         modules=("torch.ao.nn.quantized.dynamic", "torch.ao.nn.intrinsic.quantized.dynamic"),
         read=lambda module: _read(module, None),
@@ -78,6 +81,7 @@ FAMILIES = (
     ),
     Family(
         name="torch.ao converted",
+        tested="torch 2.13.0",
         classes=(*_CONVS, "Linear", "LinearReLU"),
         modules=("torch.ao.nn.quantized.modules", "torch.ao.nn.intrinsic.quantized.modules"),
         read=lambda module: _read(module, 8),
@@ -86,6 +90,7 @@ FAMILIES = (
     ),
     Family(
         name="torch.ao converted: quantisers",
+        tested="torch 2.13.0",
         classes=("Quantize",),
         modules=("torch.ao.nn.quantized.modules",),
         read=lambda module: LayerBits(output_bits=8, by_shape=True),
@@ -93,6 +98,7 @@ FAMILIES = (
     ),
     Family(
         name="torch.ao converted: back to float",
+        tested="torch 2.13.0",
         classes=("DeQuantize",),
         modules=("torch.ao.nn.quantized.modules",),
         read=lambda module: LayerBits(output_bits=FLOAT, by_shape=True),

@@ -29,6 +29,7 @@ def _layer(module: object) -> LayerBits:
 FAMILIES = (
     Family(
         name="torch.ao QAT, MQBench",
+        tested="torch 2.13.0; re-implementation of MQBench",
         classes=_LAYERS,
         modules=("torch.ao.nn.qat", "torch.ao.nn.intrinsic.qat", "mqbench.nn"),
         read=_layer,
@@ -37,6 +38,7 @@ FAMILIES = (
     ),
     Family(
         name="torch.ao QAT: activations",
+        tested="torch 2.13.0; re-implementation of MQBench",
         classes=("FakeQuantize", "FusedMovingAvgObsFakeQuantize", "QuantizeBase"),
         modules=("torch.ao.quantization", "mqbench."),
         read=lambda module: LayerBits(output_bits=width_of_range(module, "quant_min", "quant_max")),

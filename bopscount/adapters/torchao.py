@@ -13,7 +13,7 @@ _PACKED_IN_BYTES = ("Int4", "UInt4")
 
 
 def _read(module: object) -> LayerBits | None:
-    weight = get(module, "weight")
+    weight = get(module, "weight") if has(module, "weight") else None
     if not is_torchao(weight):
         return None
     bias = get(module, "bias") if has(module, "bias") else None
@@ -70,6 +70,7 @@ def _range(weight: object) -> int:
 
 FAMILY = Family(
     name="torchao",
+    tested="torchao 0.18.0",
     classes=("Linear", "Conv1d", "Conv2d", "Conv3d", "Embedding"),
     modules=("torch.nn.modules",),
     read=_read,

@@ -18,6 +18,7 @@ def _bits(module: object, quantiser: str) -> int:
 FAMILIES = (
     Family(
         name="torchao QAT",
+        tested="torchao 0.18.0",
         classes=("FakeQuantizedLinear",),
         modules=("torchao.quantization.qat",),
         read=lambda module: LayerBits(
@@ -28,6 +29,7 @@ FAMILIES = (
     ),
     Family(
         name="torchao QAT: embeddings",
+        tested="torchao 0.18.0",
         classes=("FakeQuantizedEmbedding",),
         modules=("torchao.quantization.qat",),
         read=lambda module: LayerBits(weight_bits=_bits(module, _WEIGHT), looks_up=True),
