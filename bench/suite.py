@@ -28,6 +28,7 @@ BENCHMARKS = (
     "fresh",
     "soak",
     "search_blocks",
+    "adapters",
 )
 """Files of this folder with a `measure(quick: bool)` that yields rows, curves and notes; the first
 line of their text is the title. Whoever adds a benchmark adds it here."""
