@@ -14,7 +14,7 @@ _PACKED_IN_BYTES = ("Int4", "UInt4")
 
 def _read(module: object) -> LayerBits | None:
     weight = get(module, "weight") if has(module, "weight") else None
-    if not is_torchao(weight):
+    if weight is None or not is_torchao(weight):
         return None
     bias = get(module, "bias") if has(module, "bias") else None
     return LayerBits(
