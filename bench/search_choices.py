@@ -1,31 +1,28 @@
-"""Choice search, measured: `python bench/search_choices.py [--quick] [--json FILE]`.
+"""Choice search.
 
-10^6 candidates x 21 slots x 9 alternatives, 4 metrics, choices as bytes and as int64: against
-the fastest of several numpy formulations and against this machine's read bandwidth; two
-threads against one; one candidate; memory; samples under a budget; tables of several states.
-Answers are checked first. The machine may be shared: core, numpy and reads take turns in one
-run, the best time of each counts, and a missed goal is printed, not raised.
+10^6 candidates x 21 slots x 9 alternatives, 4 metrics, choices as bytes and as int64, results in
+arrays whose pages were touched before: against the fastest of several numpy formulations and
+against reading as many bytes. Then one candidate, several states a slot, samples under a
+budget, and memory.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import subprocess
-import sys
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 
+import memory
 import numpy as np
+from clock import best_seconds, no_garbage_collection, seconds
 from numpy_choices import FORMULATIONS
+from rows import Result, Row, show
 
 from bopscount import ChoiceTable
 from bopscount.search.choice_slots import ChoiceSlot
 
 N_CANDIDATES, N_QUICK = 10**6, 10**5
+ROUNDS, QUICK_ROUNDS = 15, 3
 N_SLOTS, N_ALTERNATIVES = 21, 9
 METRICS = ("params", "macs", "mem_read", "mem_write")
 MIN_NUMPY_RATIO = 10
@@ -33,6 +30,7 @@ MIN_BANDWIDTH_SHARE = 0.5
 MIN_THREAD_RATIO, MIN_TWO_THREAD_SHARE = 1.8, 0.9
 MAX_CALL_US = 5
 MAX_EXTRA_MIB = 32
+N_SAMPLES = 10_000
 DTYPES = {"bytes": np.uint8, "int64": np.int64}
 
 
@@ -42,7 +40,7 @@ def random_costs() -> np.ndarray:
 
 
 def table_of(costs: np.ndarray) -> ChoiceTable:
-    return ChoiceTable.from_costs(dict(zip(METRICS, costs, strict=True)))
+    return ChoiceTable.from_costs(by_metric(costs))
 
 
 def table_of_states(costs: np.ndarray, n_states: int = 4) -> ChoiceTable:
@@ -72,6 +70,10 @@ def results_for(n: int) -> np.ndarray:
     return np.ones((len(METRICS), n), np.int64)
 
 
+def by_metric(results: np.ndarray) -> dict[str, np.ndarray]:
+    return dict(zip(METRICS, results, strict=True))
+
+
 def check_answers(costs: np.ndarray, choices: np.ndarray) -> None:
     """The core and every formulation against plain Python, and against each other."""
     counted = table_of(costs).count(choices)
@@ -88,22 +90,6 @@ def check_answers(costs: np.ndarray, choices: np.ndarray) -> None:
             assert np.array_equal(counted[metric], values), formulation.__name__
 
 
-def seconds(call: Callable[[], object], n_calls: int = 1) -> float:
-    start = time.perf_counter()
-    for _ in range(n_calls):
-        call()
-    return (time.perf_counter() - start) / n_calls
-
-
-def best_seconds(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """The best time of each; they take turns."""
-    best = dict.fromkeys(calls, float("inf"))
-    for _ in range(rounds):
-        for name, call in calls.items():
-            best[name] = min(best[name], seconds(call))
-    return best
-
-
 def read(array: np.ndarray) -> None:
     """Every byte once, as fast as numpy can."""
     array.max()
@@ -114,164 +100,78 @@ def read_on_two_threads(pool: ThreadPoolExecutor, array: np.ndarray) -> None:
     list(pool.map(read, (array[:half], array[half:])))
 
 
-PEAK_MEMORY = """
-import resource, sys
-import numpy as np
-sys.path.insert(0, sys.argv[1])
-from search_choices import METRICS, random_choices, random_costs, results_for, table_of
-
-table, choices = table_of(random_costs()), random_choices(int(sys.argv[2]))
-out = dict(zip(METRICS, results_for(len(choices)), strict=True))
-table.count(choices[:1000])
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-# The arrays were made in place of larger ones: what is free now is filled first.
-filler = np.ones(max(0, peak() - int(open("/proc/self/statm").read().split()[1]) * 4096), np.uint8)
-before = peak()
-table.count(choices, out=out, n_threads=2)
-print(peak() - before)
-"""
-
-
-def extra_mib(n_candidates: int) -> float:
-    """Peak memory of a call, in a process of its own, beyond its arguments and results."""
-    here = str(Path(__file__).parent)
-    command = [sys.executable, "-c", PEAK_MEMORY, here, str(n_candidates)]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return int(printed) / 2**20
-
-
-def row(
-    name: str,
-    value: float,
-    unit: str,
-    goal: float | None = None,
-    aim: float | None = None,
-    more_is_better: bool = True,
-) -> dict[str, object]:
-    return {
-        "name": name, "value": value, "unit": unit,
-        "goal": goal, "aim": aim, "more_is_better": more_is_better,
-    }  # fmt: skip
-
-
-def measure_dtype(
-    name: str, costs: np.ndarray, n: int, rounds: int, pool: ThreadPoolExecutor
-) -> list[dict[str, object]]:
-    """Rows for choices of one integer type, results in arrays that are there."""
-    table, choices, results = table_of(costs), random_choices(n, DTYPES[name]), results_for(n)
-    out = dict(zip(METRICS, results, strict=True))
-    # As many bytes as are read and written.
-    as_many = np.ones((choices.nbytes + results.nbytes) // 8, np.int64)
-    count = partial(table.count, choices, out=out)
-    rivals = best_seconds(
-        {each.__name__: partial(each, costs, choices, results) for each in FORMULATIONS}, 2
-    )
-    rival = min(rivals, key=rivals.__getitem__)
-    formulation = next(each for each in FORMULATIONS if each.__name__ == rival)
+def measure_dtype(name: str, n: int, rounds: int, pool: ThreadPoolExecutor) -> Iterator[Row]:
+    """Choices of one integer type."""
+    costs, choices, results = random_costs(), random_choices(n, DTYPES[name]), results_for(n)
+    as_many_bytes = np.ones((choices.nbytes + results.nbytes) // 8, np.int64)
+    count = partial(table_of(costs).count, choices, out=by_metric(results))
+    rivals = {each.__name__: partial(each, costs, choices, results) for each in FORMULATIONS}
+    times = best_seconds(rivals, 2)
+    rival = min(times, key=times.__getitem__)
     best = best_seconds(
         {
-            "rival": partial(formulation, costs, choices, results),
+            "rival": rivals[rival],
             "one": partial(count, n_threads=1),
             "two": partial(count, n_threads=2),
-            "read": partial(read, as_many),
-            "read two": partial(read_on_two_threads, pool, as_many),
+            "read": partial(read, as_many_bytes),
+            "read by two": partial(read_on_two_threads, pool, as_many_bytes),
         },
         rounds,
     )
-    fastest = min(best["one"], best["two"])
-    ratio_goal = min(MIN_NUMPY_RATIO, MIN_BANDWIDTH_SHARE * best["rival"] / best["read"])
-    thread_goal = min(MIN_THREAD_RATIO, MIN_TWO_THREAD_SHARE * best["one"] / best["read two"])
-    return [
-        row(f"{name}: against numpy's best ({rival})", best["rival"] / fastest, "x", ratio_goal),
-        row(f"{name}: the same, one thread", best["rival"] / best["one"], "x"),
-        row(f"{name}: two threads against one", best["one"] / best["two"], "x", thread_goal),
-        row(f"{name}: share of read bandwidth, one thread", best["read"] / best["one"], "x"),
-        row(f"{name}: a candidate, one thread", 1e9 * best["one"] / n, "ns", None, None, False),
-    ]
+    one, two = best["one"], best["two"]
+    goal = min(MIN_NUMPY_RATIO, MIN_BANDWIDTH_SHARE * best["rival"] / best["read"])
+    yield Row(f"{name}: faster than numpy's {rival}", best["rival"] / min(one, two), "x", goal)
+    yield Row("  on one thread", best["rival"] / one, "x")
+    goal = min(MIN_THREAD_RATIO, MIN_TWO_THREAD_SHARE * one / best["read by two"])
+    yield Row("  two threads against one", one / two, "x", goal)
+    yield Row("  share of the bandwidth of reading, one thread", best["read"] / one * 100, "%")
+    yield Row("  a candidate, one thread", one / n * 1e9, "ns", more_is_better=False)
 
 
-def measure_new_results(costs: np.ndarray, n: int, rounds: int) -> dict[str, object]:
-    """Where the results are new arrays, whose pages the system must make first."""
-    table, choices = table_of(costs), random_choices(n)
-    best = best_seconds(
-        {
-            "rival": lambda: FORMULATIONS[3](costs, choices, np.empty((len(METRICS), n), np.int64)),
-            "core": partial(table.count, choices),
-        },
-        rounds,
-    )
-    return row("bytes: results in new arrays, against numpy", best["rival"] / best["core"], "x")
-
-
-def measure_searches(costs: np.ndarray, n: int, rounds: int) -> list[dict[str, object]]:
-    """One candidate, several states, samples."""
-    table = table_of(costs)
-    choices, results = random_choices(n), results_for(n)
-    out = dict(zip(METRICS, results, strict=True))
-    states = table_of_states(costs)
+def measure_searches(n: int, rounds: int) -> Iterator[Row]:
+    """One candidate, several states, samples, and results in new arrays."""
+    costs, choices = random_costs(), random_choices(n)
+    table, states, out = table_of(costs), table_of_states(costs), by_metric(results_for(n))
+    single = choices[:1]
     best = best_seconds(
         {
             "one state": partial(table.count, choices, out=out, n_threads=1),
             "states": partial(states.count, choices, out=out, n_threads=1),
+            "single": partial(table.count, single),
         },
         rounds,
+        {"single": 1000},
     )
+    yield Row("one candidate", best["single"] * 1e6, "us", MAX_CALL_US, more_is_better=False)
     slower = best["states"] / best["one state"]
-    single = choices[:1]
-    call = min(seconds(partial(table.count, single), 1000) for _ in range(rounds))
+    yield Row("time with 4 states a slot, against one", slower, "x", more_is_better=False)
     budget = int(table.count(choices[:1000])["macs"].mean() * 0.7)
-    first = seconds(partial(table.sample, 1, rng=0, max_macs=budget))
-    again = seconds(partial(table.sample, 10_000, rng=0, max_macs=budget))
-    return [
-        row("one candidate", 1e6 * call, "us", MAX_CALL_US, None, False),
-        row("4 states a slot, time against one", slower, "x", None, None, False),
-        row("the first sample under a budget", 1e3 * first, "ms", None, None, False),
-        row("each of 10,000 more", 1e6 * again / 10_000, "us", None, None, False),
-    ]  # fmt: skip
+    sample = partial(table.sample, rng=0, max_macs=budget)
+    yield Row("the first sample under a budget", seconds(partial(sample, 1)) * 1e3, "ms")
+    each = seconds(partial(sample, N_SAMPLES)) / N_SAMPLES
+    yield Row(f"each of {N_SAMPLES:,} more", each * 1e6, "us")
 
 
-def measure(quick: bool = False) -> list[dict[str, object]]:
-    """Measures everything.
+def measure_memory(n: int) -> Row:
+    choices, out = random_choices(n), by_metric(results_for(n))
+    table = table_of(random_costs())
+    before = memory.reset_peak()
+    table.count(choices, out=out, n_threads=2)
+    extra = (memory.peak_bytes() - before) / 2**20
+    return Row("memory beyond arguments and results", extra, "MiB", MAX_EXTRA_MIB,
+               more_is_better=False)  # fmt: skip
 
-    Returns:
-        Rows with name, value, unit, goal, aim and more_is_better; a goal of None is none.
-    """
-    costs = random_costs()
+
+def measure(quick: bool) -> Iterator[Result]:
+    n, rounds = (N_QUICK, QUICK_ROUNDS) if quick else (N_CANDIDATES, ROUNDS)
     for dtype in DTYPES.values():
-        check_answers(costs, random_choices(20_000, dtype))
-    n, rounds = (N_QUICK, 3) if quick else (N_CANDIDATES, 15)
-    with ThreadPoolExecutor(2) as pool:
-        rows = [found for name in DTYPES for found in measure_dtype(name, costs, n, rounds, pool)]
-    rows.append(measure_new_results(costs, n, rounds))
-    rows += measure_searches(costs, n, rounds)
-    rows.append(
-        row("memory beyond arguments and results", extra_mib(n), "MiB", MAX_EXTRA_MIB, None, False)
-    )
-    return rows
-
-
-def print_rows(rows: list[dict[str, object]]) -> None:
-    print(f"{N_SLOTS} slots x {N_ALTERNATIVES} alternatives, {len(METRICS)} metrics")
-    for each in rows:
-        goal, value = each["goal"], each["value"]
-        verdict = ""
-        if goal is not None:
-            reached = value >= goal if each["more_is_better"] else value <= goal
-            sign = ">=" if each["more_is_better"] else "<="
-            verdict = f"goal {sign} {goal:.3g}: {'reached' if reached else 'NOT reached'}"
-        print(f"  {each['name']:55} {value:9.2f} {each['unit']:4} {verdict}")
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer candidates and rounds")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there too")
-    arguments = parser.parse_args()
-    rows = measure(arguments.quick)
-    print_rows(rows)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(rows, indent=2) + "\n")
+        check_answers(random_costs(), random_choices(20_000, dtype))
+    with no_garbage_collection(), ThreadPoolExecutor(2) as pool:
+        for name in DTYPES:
+            yield from measure_dtype(name, n, rounds, pool)
+        yield from measure_searches(n, rounds)
+    yield measure_memory(n)
 
 
 if __name__ == "__main__":
-    main()
+    show(measure(quick=False))

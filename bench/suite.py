@@ -28,6 +28,7 @@ BENCHMARKS = (
     "fresh",
     "soak",
     "search_blocks",
+    "search_choices",
     "adapters",
 )
 """Files of this folder with a `measure(quick: bool)` that yields rows, curves and notes; the first

@@ -1,7 +1,7 @@
 """pytest-benchmark: choice search beside numpy's best. `python -m pytest bench`.
 
 Answers are asserted before they are timed; times are shown, never asserted.
-`bench/search_choices.py` puts the same measurements beside their goals.
+`python bench` puts the same measurements beside their goals.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from numpy_choices import FORMULATIONS
 from pytest_benchmark.fixture import BenchmarkFixture
 from search_choices import (
     DTYPES,
-    METRICS,
     N_CANDIDATES,
+    by_metric,
     check_answers,
     random_choices,
     random_costs,
@@ -30,7 +30,7 @@ def test_core_counts_choices(benchmark: BenchmarkFixture, dtype: str, n_threads:
     costs = random_costs()
     check_answers(costs, random_choices(5_000, DTYPES[dtype]))
     choices = random_choices(N_CANDIDATES, DTYPES[dtype])
-    out = dict(zip(METRICS, results_for(N_CANDIDATES), strict=True))
+    out = by_metric(results_for(N_CANDIDATES))
     benchmark.group = f"choice search, {dtype}"
     benchmark.pedantic(
         table_of(costs).count, (choices,), {"out": out, "n_threads": n_threads}, rounds=5

@@ -87,7 +87,7 @@ def test_every_line_of_the_sample_table_is_printed():
 
 def test_the_python_of_the_readme_runs(capsys):
     examples = blocks(README, "python")
-    assert len(examples) == 4
+    assert len(examples) == 5
     names = {"__name__": "readme"}
     try:
         for example in examples:
@@ -95,6 +95,13 @@ def test_the_python_of_the_readme_runs(capsys):
     finally:
         bopscount.unregister_layer(names["SignConv"])
     assert "Total params: 3,106" in capsys.readouterr().out
+
+
+def test_the_python_of_the_search_page_runs():
+    page = (ROOT / "docs" / "search.md").read_text(encoding="utf-8")
+    names = {"__name__": "search"}
+    for example in blocks(page, "python"):
+        exec(compile(example, "search.md", "exec"), names)
 
 
 def test_the_shell_examples_use_flags_that_exist(capsys):

@@ -176,21 +176,22 @@ class ChoiceTable:
         _check_out(out, names, python_ints)
         rows = check_rows(choices, self.n_slots)
         threads = 1 if n_threads is None and len(rows) <= _FEW else thread_count(n_threads)
-        stored = tuple(dict.fromkeys(_OPS_X64 if name == _OPS else name for name in names))
-        found: dict[str, npt.NDArray[Any]] = dict(out or {})
+        stored = names
+        if _OPS in names:
+            stored = tuple(dict.fromkeys(_OPS_X64 if name == _OPS else name for name in names))
         if python_ints:
-            for name in stored:
-                found[name] = self._counter.count_python_ints(rows, name, threads)
-        else:
-            arrays = [
-                found[name] if name in found else np.empty(len(rows), np.int64) for name in stored
+            arrays: list[npt.NDArray[Any]] = [
+                self._counter.count_python_ints(rows, name, threads) for name in stored
             ]
+        else:
+            given, n = out or {}, len(rows)
+            arrays = [given[name] if name in given else np.empty(n, np.int64) for name in stored]
             self._counter.count(rows, stored, threads, arrays)
-            found = dict(zip(stored, arrays, strict=True))
-        return {
-            name: np.asarray(found[_OPS_X64] / _SCALE, np.float64) if name == _OPS else found[name]
-            for name in names
-        }
+        found = dict(zip(stored, arrays, strict=True))
+        if _OPS not in names:
+            return found
+        found[_OPS] = np.asarray(found[_OPS_X64] / _SCALE, np.float64)
+        return {name: found[name] for name in names}
 
     def _names(self, metrics: str | Sequence[str] | None) -> tuple[str, ...]:
         if metrics is None:
