@@ -1,6 +1,7 @@
 #include "bit_products.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <utility>
 
@@ -11,16 +12,18 @@
 namespace bopscount {
 namespace {
 
-constexpr unsigned digit_bits = 15;
+constexpr unsigned digit_bits = 14;
 constexpr int max_digit = (1 << digit_bits) - 1;
 
-using Pass = void (*)(const BitDigits &, BitRows, BitRows, std::span<std::uint64_t>);
+using Pass = bool (*)(const BitDigits &, BitRows, BitRows, std::span<std::uint64_t>);
 
 /// Both sums of a row, put together; modulo 2^64.
 inline std::uint64_t combine(std::int64_t low, std::int64_t high, unsigned shift) {
   return (static_cast<std::uint64_t>(low) + (static_cast<std::uint64_t>(high) << digit_bits))
          << shift;
 }
+
+static_assert(max_bits == 64, "a width less 1 has no bit above the lowest six");
 
 /// How many steps fit into a sum of 32 bits.
 constexpr std::size_t steps_a_sum(Factor weight, Factor input) {
@@ -39,54 +42,73 @@ template <Factor factor> int value(std::uint8_t bits) {
 
 /// For any processor, in a form that compilers vectorise.
 template <Factor weight, Factor input>
-void portable_pass(const BitDigits &pass, BitRows weights, BitRows inputs,
+bool portable_pass(const BitDigits &pass, BitRows weights, BitRows inputs,
                    std::span<std::uint64_t> sums) {
   static_assert(steps_a_sum(weight, input) >= 1);
   const std::size_t n_columns = pass.digits.size() / 2;
+  unsigned any_bit = 0;
   for (std::size_t row = 0; row < sums.size(); ++row) {
     const std::uint8_t *w = weights.row(row), *a = inputs.row(row);
     std::int64_t low = 0, high = 0;
     for (std::size_t step = 0; step < n_columns; step += column_step) {
       const std::int16_t *digits = pass.digits.data() + 2 * step;
-      std::int32_t low_part = 0, high_part = 0;
+      std::array<std::int16_t, column_step> products;
       for (std::size_t i = 0; i < column_step; ++i) {
-        const int product = value<weight>(w[step + i]) * value<input>(a[step + i]);
-        low_part += product * digits[i];
-        high_part += product * digits[column_step + i];
+        const std::uint8_t weight_bits = w[step + i], input_bits = a[step + i];
+        any_bit |= static_cast<std::uint8_t>(weight_bits - 1);
+        any_bit |= static_cast<std::uint8_t>(input_bits - 1);
+        products[i] =
+            static_cast<std::int16_t>(value<weight>(weight_bits) * value<input>(input_bits));
       }
-      low += low_part;
-      high += high_part;
+      // Unsigned, for what is no width may be any number.
+      std::uint32_t low_part = 0, high_part = 0;
+      for (std::size_t i = 0; i < column_step; ++i)
+        low_part += static_cast<std::uint32_t>(products[i] * digits[i]);
+      for (std::size_t i = 0; i < column_step; ++i)
+        high_part += static_cast<std::uint32_t>(products[i] * digits[column_step + i]);
+      low += static_cast<std::int32_t>(low_part);
+      high += static_cast<std::int32_t>(high_part);
     }
     sums[row] += combine(low, high, pass.shift);
   }
+  return any_bit < max_bits;
 }
 
 #if defined(__x86_64__)
 #define BOPSCOUNT_AVX2 [[gnu::target("avx2")]]
 
-/// The factors of sixteen widths.
-template <Factor factor> BOPSCOUNT_AVX2 inline __m256i values(const std::uint8_t *widths) {
-  const __m256i bits =
-      _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i *>(widths)));
-  const __m256i wide = _mm256_cmpgt_epi16(bits, _mm256_set1_epi16(max_low_bits));
-  const __m256i ones = _mm256_set1_epi16(1);
+/// The factors of 32 widths, as bytes.
+template <Factor factor> BOPSCOUNT_AVX2 inline __m256i values(__m256i bits) {
+  const __m256i wide = _mm256_cmpgt_epi8(bits, _mm256_set1_epi8(max_low_bits));
+  const __m256i ones = _mm256_set1_epi8(1);
   if constexpr (factor == Factor::bits) return bits;
   if constexpr (factor == Factor::low) return _mm256_andnot_si256(wide, ones);
   if constexpr (factor == Factor::low_bits) return _mm256_andnot_si256(wide, bits);
   if constexpr (factor == Factor::binary)
-    return _mm256_and_si256(_mm256_cmpeq_epi16(bits, ones), ones);
+    return _mm256_and_si256(_mm256_cmpeq_epi8(bits, ones), ones);
   return ones;
 }
 
-BOPSCOUNT_AVX2 inline __m256i load(const std::int16_t *digits) {
-  return _mm256_loadu_si256(reinterpret_cast<const __m256i *>(digits));
+/// The products of the lower or the higher 16 bytes.
+template <int half> BOPSCOUNT_AVX2 inline __m256i multiply(__m256i left, __m256i right) {
+  return _mm256_mullo_epi16(_mm256_cvtepu8_epi16(_mm256_extracti128_si256(left, half)),
+                            _mm256_cvtepu8_epi16(_mm256_extracti128_si256(right, half)));
+}
+
+/// Products x 32 digits, added up in pairs.
+BOPSCOUNT_AVX2 inline __m256i dot(__m256i lower, __m256i higher, const std::int16_t *digits) {
+  const auto *vectors = reinterpret_cast<const __m256i *>(digits);
+  return _mm256_add_epi32(_mm256_madd_epi16(lower, _mm256_loadu_si256(vectors)),
+                          _mm256_madd_epi16(higher, _mm256_loadu_si256(vectors + 1)));
 }
 
 template <Factor weight, Factor input>
-BOPSCOUNT_AVX2 void avx2_pass(const BitDigits &pass, BitRows weights, BitRows inputs,
+BOPSCOUNT_AVX2 bool avx2_pass(const BitDigits &pass, BitRows weights, BitRows inputs,
                               std::span<std::uint64_t> sums) {
   constexpr std::size_t together = steps_a_sum(weight, input) * column_step;
   const std::size_t n_columns = pass.digits.size() / 2;
+  const __m256i ones = _mm256_set1_epi8(1);
+  __m256i any_bit = _mm256_setzero_si256();
   for (std::size_t row = 0; row < sums.size(); ++row) {
     const std::uint8_t *w = weights.row(row), *a = inputs.row(row);
     std::int64_t low = 0, high = 0;
@@ -94,12 +116,15 @@ BOPSCOUNT_AVX2 void avx2_pass(const BitDigits &pass, BitRows weights, BitRows in
       __m256i low_parts = _mm256_setzero_si256(), high_parts = low_parts;
       const std::size_t end = std::min(n_columns, first + together);
       for (std::size_t step = first; step < end; step += column_step) {
-        const __m256i products =
-            _mm256_mullo_epi16(values<weight>(w + step), values<input>(a + step));
+        const __m256i weight_bits = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(w + step));
+        const __m256i input_bits = _mm256_loadu_si256(reinterpret_cast<const __m256i *>(a + step));
+        any_bit = _mm256_or_si256(any_bit, _mm256_or_si256(_mm256_sub_epi8(weight_bits, ones),
+                                                           _mm256_sub_epi8(input_bits, ones)));
+        const __m256i left = values<weight>(weight_bits), right = values<input>(input_bits);
+        const __m256i lower = multiply<0>(left, right), higher = multiply<1>(left, right);
         const std::int16_t *digits = pass.digits.data() + 2 * step;
-        low_parts = _mm256_add_epi32(low_parts, _mm256_madd_epi16(products, load(digits)));
-        high_parts =
-            _mm256_add_epi32(high_parts, _mm256_madd_epi16(products, load(digits + column_step)));
+        low_parts = _mm256_add_epi32(low_parts, dot(lower, higher, digits));
+        high_parts = _mm256_add_epi32(high_parts, dot(lower, higher, digits + column_step));
       }
       const __m256i pairs = _mm256_hadd_epi32(low_parts, high_parts);
       const __m128i halves =
@@ -110,6 +135,7 @@ BOPSCOUNT_AVX2 void avx2_pass(const BitDigits &pass, BitRows weights, BitRows in
     }
     sums[row] += combine(low, high, pass.shift);
   }
+  return _mm256_testz_si256(any_bit, _mm256_set1_epi8(static_cast<char>(~(max_bits - 1)))) != 0;
 }
 #endif
 
@@ -164,9 +190,9 @@ Instructions best_instructions() {
   return Instructions::portable;
 }
 
-void add_products(const BitDigits &pass, BitRows weights, BitRows inputs,
+bool add_products(const BitDigits &pass, BitRows weights, BitRows inputs,
                   std::span<std::uint64_t> sums, Instructions instructions) {
-  find(pass.term, instructions)(pass, weights, inputs, sums);
+  return find(pass.term, instructions)(pass, weights, inputs, sums);
 }
 
 } // namespace bopscount

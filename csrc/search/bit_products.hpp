@@ -12,14 +12,14 @@
 namespace bopscount {
 
 /// Columns are taken so many at a time; rows must be readable up to a multiple of it.
-inline constexpr std::size_t column_step = 16;
+inline constexpr std::size_t column_step = 32;
 
 constexpr std::size_t padded(std::size_t n_columns) {
   return (n_columns + column_step - 1) / column_step * column_step;
 }
 
-/// Rows of widths of 1 to 64; what stands between the last column and `padded(n_columns)` is
-/// read and ignored.
+/// Rows of widths; what stands between the last column and `padded(n_columns)` is
+/// read, and counts for nothing.
 struct BitRows {
   const std::uint8_t *first;
   std::ptrdiff_t stride;
@@ -30,7 +30,7 @@ struct BitRows {
   BitRows from(std::size_t index) const { return {row(index), stride}; }
 };
 
-/// Two 15-bit digits of the coefficients of one term, and what they are multiples of.
+/// Two 14-bit digits of the coefficients of one term, and what they are multiples of.
 struct BitDigits {
   BitTerm term;
   unsigned shift;
@@ -49,7 +49,8 @@ enum class Instructions : std::uint8_t { portable, avx2 };
 Instructions best_instructions();
 
 /// Adds to sums[i], modulo 2^64, what `pass` comes to for row i of `weights` and `inputs`.
-void add_products(const BitDigits &pass, BitRows weights, BitRows inputs,
+/// False if some byte that was read is no width, be it after the last column.
+bool add_products(const BitDigits &pass, BitRows weights, BitRows inputs,
                   std::span<std::uint64_t> sums, Instructions instructions);
 
 } // namespace bopscount

@@ -13,7 +13,7 @@ namespace bopscount {
 namespace {
 
 constexpr std::size_t tile_bytes = 16 * 1024; ///< of each operand
-constexpr std::size_t max_tile = 256;
+constexpr std::size_t max_tile = 128;
 
 /// Some rows of a matrix as `BitRows`: where they are, if they may be read up to the padded
 /// end, else as a copy.
@@ -86,14 +86,18 @@ bool all_in_range(BitRows rows, std::size_t n_rows, std::size_t n_columns) {
   return true;
 }
 
-[[noreturn]] void refuse(BitRows weights, BitRows inputs, std::size_t begin,
-                         std::size_t n_columns) {
+/// Throws BadBits for the first width that is none, of rows [first, last).
+void check_range(BitRows weights, BitRows inputs, std::size_t first, std::size_t last,
+                 std::size_t n_columns) {
+  if (all_in_range(weights, last - first, n_columns) &&
+      all_in_range(inputs, last - first, n_columns))
+    return;
   for (std::size_t row = 0;; ++row) {
     for (const bool of_weight : {true, false}) {
       const std::uint8_t *widths = (of_weight ? weights : inputs).row(row);
       for (std::size_t column = 0; column < n_columns; ++column) {
         if (!all_in_range(widths + column, 1))
-          throw BadBits{of_weight, begin + row, column, widths[column]};
+          throw BadBits{of_weight, first + row, column, widths[column]};
       }
     }
   }
@@ -161,11 +165,9 @@ void BitSearch::for_each_tile(const BitCandidates &candidates, std::size_t begin
   for (std::size_t first = begin; first < end; first += tile_size_) {
     const std::size_t last = std::min(end, first + tile_size_);
     const BitRows weights = weight_tile.rows(first, last), inputs = input_tile.rows(first, last);
-    if (!all_in_range(weights, last - first, n_columns_) ||
-        !all_in_range(inputs, last - first, n_columns_))
-      refuse(weights, inputs, first, n_columns_);
+    const auto check = [&] { check_range(weights, inputs, first, last, n_columns_); };
     try {
-      count_tile(first, last, weights, inputs);
+      count_tile(first, last, weights, inputs, check);
     } catch (const CellOverflow &overflow) {
       throw LayerCostOverflow{first + overflow.row, overflow.column};
     }
@@ -175,41 +177,48 @@ void BitSearch::for_each_tile(const BitCandidates &candidates, std::size_t begin
 void BitSearch::count(const BitCandidates &candidates, std::size_t begin, std::size_t end,
                       std::span<std::int64_t *const> values) const {
   std::vector<std::uint64_t> buffer(tile_size_);
-  for_each_tile(candidates, begin, end,
-                [&](std::size_t first, std::size_t last, BitRows weights, BitRows inputs) {
-                  const std::size_t n_rows = last - first;
-                  for (std::size_t i = 0; i < sums_.size(); ++i) {
-                    std::int64_t *out = values[i] + first;
-                    if (sums_[i].always_fits()) {
-                      const std::span tile(buffer.data(), n_rows);
-                      sums_[i].count(weights, inputs, tile, instructions_);
-                      std::ranges::transform(tile, out, [](std::uint64_t sum) {
-                        return static_cast<std::int64_t>(sum);
-                      });
-                      continue;
-                    }
-                    for (std::size_t row = 0; row < n_rows; ++row) {
-                      const Int128 sum = sums_[i].count_wide(weights.from(row), inputs.from(row));
-                      if (sum > INT64_MAX) throw SumOverflow{first + row, i};
-                      out[row] = static_cast<std::int64_t>(sum);
-                    }
-                  }
-                });
+  for_each_tile(
+      candidates, begin, end,
+      [&](std::size_t first, std::size_t last, BitRows weights, BitRows inputs, auto check) {
+        const std::span tile(buffer.data(), last - first);
+        bool checked = false;
+        for (std::size_t i = 0; i < sums_.size(); ++i) {
+          std::int64_t *out = values[i] + first;
+          const bool in_range =
+              sums_[i].always_fits() && sums_[i].start_rows(weights, inputs, tile, instructions_);
+          if (!checked && !in_range) check();
+          checked = true;
+          if (sums_[i].always_fits()) {
+            sums_[i].finish_rows(weights, inputs, tile);
+            std::ranges::transform(
+                tile, out, [](std::uint64_t sum) { return static_cast<std::int64_t>(sum); });
+            continue;
+          }
+          for (std::size_t row = 0; row < tile.size(); ++row) {
+            const Int128 sum = sums_[i].count_wide(weights.from(row), inputs.from(row));
+            if (sum > INT64_MAX) throw SumOverflow{first + row, i};
+            out[row] = static_cast<std::int64_t>(sum);
+          }
+        }
+        if (!checked) check();
+      });
 }
 
 void BitSearch::count_wide(const BitCandidates &candidates, std::size_t begin, std::size_t end,
                            std::size_t origin, std::span<std::int64_t *const> high,
                            std::span<std::uint64_t *const> low) const {
-  for_each_tile(candidates, begin, end,
-                [&](std::size_t first, std::size_t last, BitRows weights, BitRows inputs) {
-                  for (std::size_t i = 0; i < sums_.size(); ++i) {
-                    for (std::size_t row = 0; row < last - first; ++row) {
-                      const Int128 sum = sums_[i].count_wide(weights.from(row), inputs.from(row));
-                      high[i][first + row - origin] = static_cast<std::int64_t>(sum >> 64);
-                      low[i][first + row - origin] = static_cast<std::uint64_t>(sum);
-                    }
-                  }
-                });
+  for_each_tile(
+      candidates, begin, end,
+      [&](std::size_t first, std::size_t last, BitRows weights, BitRows inputs, auto check) {
+        check();
+        for (std::size_t i = 0; i < sums_.size(); ++i) {
+          for (std::size_t row = 0; row < last - first; ++row) {
+            const Int128 sum = sums_[i].count_wide(weights.from(row), inputs.from(row));
+            high[i][first + row - origin] = static_cast<std::int64_t>(sum >> 64);
+            low[i][first + row - origin] = static_cast<std::uint64_t>(sum);
+          }
+        }
+      });
 }
 
 } // namespace bopscount

@@ -172,6 +172,15 @@ TEST_CASE("a sum over 63 bits is told, or given in two halves") {
 
 TEST_CASE("the first width out of range is named") {
   BitSearch search(3, {true, true});
+  SUBCASE("where nothing is counted") {}
+  SUBCASE("where something is") {
+    const std::vector<Layer> layers = {conv(3, 5, 7), conv(8, 8, 8), conv(3, 5, 7)};
+    const std::vector<std::int32_t> columns = {0, 1, 2};
+    constexpr std::array metrics = {Metric::bops, Metric::mem_read, Metric::macs};
+    search.add_layers(layers, columns, Rules::full, metrics);
+  }
+  std::vector<std::int64_t> values(3);
+  const std::vector<std::int64_t *> out(search.n_sums(), values.data());
   const std::vector<std::uint8_t> good(9, 8);
   for (const int bad : {0, 65, 255}) {
     std::vector<std::uint8_t> widths = good;
@@ -179,7 +188,7 @@ TEST_CASE("the first width out of range is named") {
     for (const bool of_weight : {true, false}) {
       const BitMatrix changed = rows_of(widths, 3), rest = rows_of(good, 3);
       try {
-        search.count({3, of_weight ? changed : rest, of_weight ? rest : changed}, 0, 3, {});
+        search.count({3, of_weight ? changed : rest, of_weight ? rest : changed}, 0, 3, out);
         FAIL("not refused");
       } catch (const BadBits &error) {
         CHECK(error.of_weight == of_weight);

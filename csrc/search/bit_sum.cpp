@@ -43,10 +43,16 @@ void BitSum::finish() {
   }
 }
 
-void BitSum::count(BitRows weights, BitRows inputs, std::span<std::uint64_t> sums,
-                   Instructions instructions) const {
+bool BitSum::start_rows(BitRows weights, BitRows inputs, std::span<std::uint64_t> sums,
+                        Instructions instructions) const {
   std::ranges::fill(sums, static_cast<std::uint64_t>(constant_));
-  for (const BitDigits &pass : passes_) add_products(pass, weights, inputs, sums, instructions);
+  bool in_range = !passes_.empty();
+  for (const BitDigits &pass : passes_)
+    in_range = add_products(pass, weights, inputs, sums, instructions) && in_range;
+  return in_range;
+}
+
+void BitSum::finish_rows(BitRows weights, BitRows inputs, std::span<std::uint64_t> sums) const {
   for (const Table &table : tables_) {
     for (const Share &share : table.shares) {
       for (std::size_t row = 0; row < sums.size(); ++row) {

@@ -38,9 +38,12 @@ public:
 
   /// Whether no candidate's sum can pass 2^63 - 1.
   bool always_fits() const { return always_fits_; }
-  /// The sums of some candidates, if they always fit. Throws CellOverflow.
-  void count(BitRows weights, BitRows inputs, std::span<std::uint64_t> sums,
-             Instructions instructions) const;
+  /// Starts the sums of some candidates, if they always fit. True if that has shown every
+  /// width to be in its range; else they must be looked at before `finish_rows`.
+  bool start_rows(BitRows weights, BitRows inputs, std::span<std::uint64_t> sums,
+                  Instructions instructions) const;
+  /// Throws CellOverflow.
+  void finish_rows(BitRows weights, BitRows inputs, std::span<std::uint64_t> sums) const;
   /// The sum of one candidate, row 0, whatever it is. Throws CellOverflow.
   Int128 count_wide(BitRows weights, BitRows inputs) const;
 
