@@ -27,6 +27,7 @@ BENCHMARKS = (
     "large",
     "fresh",
     "soak",
+    "search_bits",
     "search_blocks",
     "search_choices",
     "adapters",
