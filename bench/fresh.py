@@ -25,7 +25,7 @@ from bopscount.tracing.building import WithoutValues
 
 SIDES = (32, 224)
 SWEEP = tuple(range(32, 225, 16))
-N_CANDIDATES, N_QUICK = 20, 2
+N_CANDIDATES, N_QUICK = 10, 2
 ROUNDS = 2
 CONTENDER = 3
 """Peers within this factor of the fastest, on one candidate, take part in the rest."""
