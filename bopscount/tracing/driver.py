@@ -34,6 +34,7 @@ from bopscount.tracing.functions.registry import Rule
 from bopscount.tracing.guard import (
     TensorGuard,
     arguments_kept,
+    closing_modes,
     global_states,
     storage_key,
     untouched,
@@ -158,6 +159,7 @@ class Driver:
                 body = partial(forward, self, args, kwargs)
             if self.real:
                 body = partial(self._run_guarded, body)
+            body = partial(closing_modes, body)
             restores.append(self.guard.restore)
             if self._progress is not None:
                 restores.append(self._progress.close)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from ctypes import string_at
 from functools import cached_property, partial
 from itertools import chain
+from traceback import walk_tb
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -146,6 +148,27 @@ def _put_back_dict(changed: dict[Any, Any], before: dict[Any, Any]) -> None:
         changed.update(before)
 
 
+def closing_modes(body: Callable[[], object]) -> None:
+    """Runs it; no generator of torch's that an interrupt has cut off outlives it.
+
+    Torch takes a function mode off in a context manager. Interrupted between that and its
+    first or last line, it would put the mode back on when the error is forgotten.
+    """
+    try:
+        body()
+    except BaseException as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            for frame, _ in walk_tb(cause.__traceback__):
+                if frame.f_code is _HANDLES or frame.f_code.co_filename == contextlib.__file__:
+                    frame.clear()
+            cause = cause.__context__
+        raise
+
+
+_HANDLES = torch.overrides.handle_torch_function.__code__
+
+
 class TensorGuard:
     """Copies a parameter or buffer the moment before an op writes into it.
 
@@ -156,7 +179,7 @@ class TensorGuard:
     def __init__(self, model: nn.Module) -> None:
         self._model = model
         self.given: tuple[Tensor, ...] = ()
-        self._saved = ExitStack()
+        self._undos: list[Callable[[], object]] = []
 
     @cached_property
     def _tensors(self) -> dict[int, list[Tensor]]:
@@ -187,10 +210,10 @@ class TensorGuard:
             return
         self._unkept.remove(id(tensor))
         if not tensor.is_inference():
-            self._saved.enter_context(_unsafe_preserve_version_counter(tensor))
+            self._undos.append(_version_of(tensor))
         grad = tensor.grad if tensor.is_leaf else None
         data = tensor.detach() if type(tensor) in _REGULAR else None
-        self._saved.callback(_put_back_form, tensor, tensor.requires_grad, grad, data)
+        self._undos.append(partial(_put_back_form, tensor, tensor.requires_grad, grad, data))
 
     def about_to_write(self, tensor: Tensor) -> None:
         """Saves the values of a tensor, and of those that share its memory, if the model's."""
@@ -214,12 +237,24 @@ class TensorGuard:
 
     def _save(self, tensor: Tensor) -> None:
         copy = tensor.detach().clone()
-        self._saved.enter_context(_unsafe_preserve_version_counter(tensor))
-        self._saved.callback(_put_back, tensor.detach(), copy)
+        self._undos += [_version_of(tensor), partial(_put_back, tensor.detach(), copy)]
 
     def restore(self) -> None:
-        """Puts every written tensor back, version counter included."""
-        self._saved.close()
+        """Puts every written tensor back, version counter included, whoever interrupts."""
+        try:
+            self._undo()
+        finally:
+            self._undo()
+
+    def _undo(self) -> None:
+        while self._undos:
+            self._undos[-1]()
+            self._undos.pop()
+
+
+def _version_of(tensor: Tensor) -> Callable[[], object]:
+    """Sets its version counter to what it is now."""
+    return partial(_unsafe_preserve_version_counter(tensor).__exit__, None, None, None)
 
 
 def _put_back(tensor: Tensor, copy: Tensor) -> None:

@@ -147,40 +147,52 @@ private:
   std::vector<Patch> patches_;
 };
 
-/// What torch keeps for a thread: gradients, and the stacks of modes.
-class ThreadState {
+/// Calls a function of torch._C; null and no error if it fails.
+Ref call_torch(const char *name, PyObject *argument = nullptr) {
+  static PyObject *const c = py::module_::import("torch._C").release().ptr();
+  const Ref function(PyObject_GetAttrString(c, name));
+  Ref result(argument == nullptr ? PyObject_CallNoArgs(function.get())
+                                 : PyObject_CallOneArg(function.get(), argument));
+  if (!result) PyErr_WriteUnraisable(function.get());
+  return result;
+}
+
+/// Whether this thread records gradients; as before in the end.
+class GradMode {
 public:
-  explicit ThreadState(PyObject *mode)
-      : grad_(call("is_grad_enabled")), functions_(length("_len_torch_function_stack")),
-        dispatches_(length("_len_torch_dispatch_stack")) {
-    call("_set_grad_enabled", Py_False);
-    call("_push_on_torch_function_stack", mode);
-  }
-  ~ThreadState() {
-    // One more than ours only where an interrupt came between a mode and its end.
-    while (length("_len_torch_function_stack") > functions_) call("_pop_torch_function_stack");
-    while (length("_len_torch_dispatch_stack") > dispatches_)
-      call("_pop_torch_dispatch_stack", Py_None);
-    call("_set_grad_enabled", grad_.get());
-  }
-  ThreadState(const ThreadState &) = delete;
-  ThreadState &operator=(const ThreadState &) = delete;
+  GradMode() : before_(call_torch("is_grad_enabled")) {}
+  ~GradMode() { call_torch("_set_grad_enabled", before_.get()); }
+  GradMode(const GradMode &) = delete;
+  GradMode &operator=(const GradMode &) = delete;
 
 private:
-  static Ref call(const char *name, PyObject *argument = nullptr) {
-    static PyObject *const c = py::module_::import("torch._C").release().ptr();
-    const Ref function(PyObject_GetAttrString(c, name));
-    Ref result(argument == nullptr ? PyObject_CallNoArgs(function.get())
-                                   : PyObject_CallOneArg(function.get(), argument));
-    if (!result) PyErr_WriteUnraisable(function.get());
-    return result;
+  Ref before_;
+};
+
+/// Torch's stacks of modes for a thread, with ours on top.
+class Modes {
+public:
+  explicit Modes(PyObject *mode)
+      : functions_(length("_len_torch_function_stack")),
+        dispatches_(length("_len_torch_dispatch_stack")) {
+    call_torch("_push_on_torch_function_stack", mode);
   }
+  ~Modes() {
+    // One more than ours only where an interrupt came between a mode and its end.
+    while (length("_len_torch_function_stack") > functions_)
+      call_torch("_pop_torch_function_stack");
+    while (length("_len_torch_dispatch_stack") > dispatches_)
+      call_torch("_pop_torch_dispatch_stack", Py_None);
+  }
+  Modes(const Modes &) = delete;
+  Modes &operator=(const Modes &) = delete;
+
+private:
   static long length(const char *name) {
-    const Ref result = call(name);
+    const Ref result = call_torch(name);
     return result ? PyLong_AsLong(result.get()) : 0;
   }
 
-  Ref grad_;
   long functions_, dispatches_;
 };
 
@@ -196,6 +208,7 @@ PyObject *call_as_ever(PyObject *module, PyObject *args, PyObject *keywords) {
 void Tracer::run(const py::object &model, const py::object &body, const py::object &tidy,
                  const py::object &mode, const py::list &patches, bool training) {
   PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
+  const GradMode grad_mode; // what tidies up may be interrupted in its midst too
   {
     Snapshot snapshot(model);
     CallSlots slots;
@@ -207,7 +220,8 @@ void Tracer::run(const py::object &model, const py::object &body, const py::obje
               PyTuple_GET_ITEM(part.ptr(), 2));
     }
     if (!training) snapshot.set_eval();
-    const ThreadState state(mode.ptr());
+    call_torch("_set_grad_enabled", Py_False);
+    const Modes modes(mode.ptr());
     thread_ = PyThread_get_thread_ident();
     Tracer *const previous = active;
     active = this;
