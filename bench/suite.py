@@ -66,6 +66,7 @@ def main() -> int:
     print(machine.text(machine.now()))
     if absent():
         print(f"not installed, so not compared: {', '.join(absent())}")
+    kept = arguments.json or (None if arguments.quick else page.RESULTS)
     measured, wrong = {}, False
     for name in arguments.only:
         try:
@@ -73,15 +74,14 @@ def main() -> int:
         except AssertionError as error:
             print(f"WRONG ANSWER in {name}: {error}")
             wrong = True
+        if kept:
+            page.write_results(kept, measured, BENCHMARKS)
     rows = {found["title"]: [Row(**row) for row in found["rows"]] for found in measured.values()}
     print("\n" + table_text(rows))
     for found in measured.values():
         for note in found["notes"]:
             print(f"{found['title']}: {note}")
-    if arguments.json:
-        page.write_results(arguments.json, measured, BENCHMARKS)
-    elif not arguments.quick:
-        page.write_results(page.RESULTS, measured, BENCHMARKS)
+    if kept == page.RESULTS:
         page.write()
     missed = [row for section in rows.values() for row in section if row.failed]
     if missed:
