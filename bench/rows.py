@@ -42,7 +42,7 @@ class Row:
         sign = ">=" if self.more_is_better else "<="
 
         def limit(value: float | None) -> str:
-            return "" if value is None else f"{sign} {_with_unit(f'{value:g}', self.unit)}"
+            return "" if value is None else f"{sign} {_with_unit(f'{round(value, 2):g}', self.unit)}"
 
         return (
             self.name,
