@@ -174,6 +174,9 @@ class Tracer:
     def __len__(self) -> int: ...
     def input(self, tensor: object) -> None:
         """Says that a tensor is the network's next input; before anything is recorded."""
+    @property
+    def n_products(self) -> int:
+        """How many of the records are of kinds with MACs."""
     def another(self, shape: object, dtype: object) -> Any:
         """A further output of the last record."""
     def set_bits(self, tensor: object, bits: int) -> None:

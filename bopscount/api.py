@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch.nn.parameter import is_lazy
 
 from bopscount.conventions import check_convention
 from bopscount.counting import check_granularity, count, uncounted_ops
-from bopscount.errors import TraceError
+from bopscount.errors import InputError, TraceError
 from bopscount.layer_table import LayerTable, check_rules
 from bopscount.report import Report
 from bopscount.table_text import check_columns
@@ -20,6 +21,7 @@ from bopscount.totals import Totals
 from bopscount.tracing import check_run, record
 from bopscount.tracing.driver import Driver
 from bopscount.tracing.inputs import ForwardCall, forward_call
+from bopscount.tracing.measuring import Measured, measure
 from bopscount.tracing.model import module_of, on_meta
 from bopscount.tracing.table import build_table
 from bopscount.tracing.zero_weights import look_for_zeros
@@ -56,7 +58,9 @@ def trace(
         strict: Raise where an op has no rule, instead of reporting a lower bound.
         bits: Widths that you know, {"layer*.conv2": (weight bits, input bits)} with globs of
             module paths, or a callable (path, module) that returns such a pair or None; see
-            `LayerTable.with_bits`.
+            `LayerTable.with_bits`. "measured", also in place of a pair, runs the model once
+            more to look at the values that are multiplied, where nobody else knows a width;
+            see docs/measured_bits.md.
         discount_zeros: Look which weights are zero, for `count(..., discount_zeros=True)`
             and the convention "sparse_product"; the weights must have values.
 
@@ -68,7 +72,7 @@ def trace(
     module = module_of(model)
     call = forward_call(module, input_size, inputs, batch_size, dtype)
     driver = record(module, call, run=run, training=training)
-    return _table(driver, call, strict, bits, discount_zeros)
+    return _table(driver, call, training, run, strict, bits, discount_zeros)
 
 
 def scan(
@@ -101,7 +105,8 @@ def scan(
             return Totals(*driver.tracer.totals(rules))
         except OverflowError:
             pass  # again by the table, which knows the layer's path
-    return _table(driver, call, strict, bits, discount_zeros).totals(rules, discount_zeros)
+    table = _table(driver, call, training, run, strict, bits, discount_zeros)
+    return table.totals(rules, discount_zeros)
 
 
 def stat(
@@ -185,7 +190,7 @@ def build_report(
     module = module_of(model)
     call = forward_call(module, input_size, inputs, batch_size, dtype)
     driver = record(module, call, run=run, training=training)
-    table = _table(driver, call, strict, bits, discount_zeros)
+    table = _table(driver, call, training, run, strict, bits, discount_zeros)
     table.trainable_params = sum(
         parameter.numel()
         for parameter in module.parameters()
@@ -200,12 +205,22 @@ def build_report(
     )  # fmt: skip
 
 
+def _measure(
+    model: nn.Module, call: ForwardCall, training: bool, run: str, table: LayerTable
+) -> dict[int, Measured]:
+    if run == "never":
+        raise InputError("bits='measured' runs the model, which run='never' forbids")
+    return measure(model, call, table, training=training)
+
+
 _RAN_MODEL = "What this model does depends on values, so it was run once to be recorded."
 
 
 def _table(
     driver: Driver,
     call: ForwardCall,
+    training: bool,
+    run: str,
     strict: bool,
     bits: UserBits | None,
     discount_zeros: bool,
@@ -230,7 +245,7 @@ def _table(
                 op.module_path,
             )
     if bits is not None:
-        table = with_bits(table, bits, module)
+        table = with_bits(table, bits, module, partial(_measure, module, call, training, run))
     if discount_zeros:
         look_for_zeros(module, table)
     return table

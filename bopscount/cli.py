@@ -70,7 +70,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--granularity", type=int, default=1, metavar="G", help="height of the modules that "
         "get a row (default: 1, the leaves)")  # fmt: skip
     add("--bits", action="append", metavar="PATTERN=W,A", help="bits of weights and inputs of "
-        "the layers whose path matches, as in 'layer*.conv2=1,1'; repeatable")  # fmt: skip
+        "the layers whose path matches, as in 'layer*.conv2=1,1'; PATTERN=measured, or "
+        "measured for all, runs the model to find them; repeatable")  # fmt: skip
     add("--columns", metavar="NAMES", help="columns of the table, as in 'default,bits' or "
         "'module name,Bops,W bits,A bits'")  # fmt: skip
     add("--convention", metavar="NAME", help="print the total in a published convention too, "

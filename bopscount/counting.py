@@ -98,6 +98,7 @@ def count(
         ran_model=table.ran_model,
         notes=list(table.notes),
         assumptions=list(table.assumptions),
+        warnings=list(table.warnings),
         columns=shown,
         shown_convention=convention,
         discount_zeros=discount_zeros,

@@ -61,6 +61,7 @@ class LayerTable:
         trainable_params: Registered parameters that require a gradient; None where
             nobody looked.
         assumptions: Sentences on what could not be read and what was taken instead.
+        warnings: Sentences on what contradicts itself, and which of it was counted.
     """
 
     records: npt.NDArray[Any]
@@ -79,6 +80,7 @@ class LayerTable:
     notes: list[str] = field(default_factory=list)
     trainable_params: int | None = None
     assumptions: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.records)

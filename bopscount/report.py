@@ -90,6 +90,7 @@ class Report:
         ran_model: Whether the model's arithmetic was run.
         notes: Further sentences for the footer.
         assumptions: What could not be read and what was taken instead, as sentences.
+        warnings: What contradicts itself, and which of it was counted, as sentences.
         columns: What the table shows: headers, or "default" and "bits" for several at once.
         shown_convention: The convention whose total stands under the table.
         discount_zeros: Whether zero weights cost nothing.
@@ -108,6 +109,7 @@ class Report:
     ran_model: bool = False
     notes: list[str] = field(default_factory=list)
     assumptions: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     columns: tuple[str, ...] = ("default",)
     shown_convention: str | None = None
     discount_zeros: bool = False
@@ -279,6 +281,7 @@ class Report:
             "left_out": dict(self.left_out),
             "notes": list(self.notes),
             "assumptions": list(self.assumptions),
+            "warnings": list(self.warnings),
             "columns": list(self.columns),
             "shown_convention": self.shown_convention,
             "discount_zeros": self.discount_zeros,
@@ -321,6 +324,7 @@ class Report:
                 ran_model=data["ran_model"],
                 notes=list(data["notes"]),
                 assumptions=list(data.get("assumptions", ())),
+                warnings=list(data.get("warnings", ())),
                 columns=tuple(data.get("columns", ("default",))),
                 shown_convention=data.get("shown_convention"),
                 discount_zeros=data.get("discount_zeros", False),

@@ -183,7 +183,8 @@ def footnotes(report: Report) -> list[str]:
             "a convention keeps its own rule."
         )
     notes += report.notes
-    return [*notes, *(f"Assumed: {sentence}" for sentence in report.assumptions)]
+    notes += [f"Assumed: {sentence}" for sentence in report.assumptions]
+    return [*notes, *(f"Warning: {sentence}" for sentence in report.warnings)]
 
 
 def _named(ops: dict[str, int]) -> str:

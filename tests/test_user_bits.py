@@ -124,10 +124,10 @@ def test_every_call_takes_them_and_all_agree():
         ({"fc": (1, 65)}, "from 1 to 64, got 65"),
         ({"fc": (1.0, 1)}, "got 1.0"),
         ({"fc": (True, 1)}, "got True"),
-        ({"fc": 8}, "must be .weight bits, input bits., got 8"),
+        ({"fc": 8}, "must be .weight bits, input bits. or .measured., got 8"),
         ({"fc": (1, 2, 3)}, "got .1, 2, 3."),
         ({3: (1, 1)}, "path patterns as keys, got 3"),
-        ("fourish", "must be a dict"),
+        ("fourish", "must be .measured., a dict"),
         (lambda path, module: (1, 99), "got 99"),
     ],
 )

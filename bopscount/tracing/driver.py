@@ -54,10 +54,12 @@ MASK_ELEMENTS = 2**24
 
 Forward = Callable[["Driver", Any, Any], Any]
 """Calls the driver's model with positional and keyword arguments, and may look at both ends."""
+Watch = Callable[[int, Any, tuple[Any, ...]], None]
+"""(number of the product's record among those of products, ATen op, its arguments)."""
 
 
 class Driver:
-    """One trace of one model.
+    """One trace of one model; `watch` sees every ATen op of a run for real before it runs.
 
     Attributes:
         tracer: The core's recorder.
@@ -67,11 +69,19 @@ class Driver:
         dropped_values: Whether there was such a tensor, and it did not keep them.
     """
 
-    def __init__(self, model: nn.Module, real: bool = False, keeps_values: bool = True) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        real: bool = False,
+        keeps_values: bool = True,
+        watch: Watch | None = None,
+    ) -> None:
         self.model = model
         self.real = real
         self.keeps_values = keeps_values
         self.dropped_values = False
+        self._watch = watch
+        self._recorded_late = False
         self.assumptions: list[str] = []
         self.input_shapes: list[tuple[int, ...]] = []
         self._adapted: dict[int, LayerBits] = {}
@@ -175,8 +185,15 @@ class Driver:
                 raise self._explain(error) from error
 
     def _run_guarded(self, body: Callable[[], Any]) -> None:
-        with _Guarded(self.guard):
+        with _Guarded(self):
             body()
+
+    def before_op(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Before an ATen op of a run for real, recorded or not."""
+        self.guard.before_op(func, args, kwargs)
+        if self._watch is not None:
+            # Rules record before torch runs what they are for; what has none is recorded after.
+            self._watch(self.tracer.n_products - (not self._recorded_late), func, args)
 
     def _input(self, tensor: Tensor) -> Tensor:
         """Token ids and masks keep their values, everything else becomes meta."""
@@ -298,8 +315,12 @@ class Driver:
         else:
             self._count_op()
         mark = len(self.tracer)
-        with _Dispatched(self, stays=func in _MOVES):
-            out = func(*args, **kwargs)
+        late, self._recorded_late = self._recorded_late, True
+        try:
+            with _Dispatched(self, stays=func in _MOVES):
+                out = func(*args, **kwargs)
+        finally:
+            self._recorded_late = late
         if bits is not None:
             record_registered(self.emitter, bits, "dtype", func.__name__, args[0], out, mark)
         # Where torch hands an operand back, it is the caller's own.
@@ -406,12 +427,12 @@ _MODE = _Functions()
 class _Guarded(TorchDispatchMode):
     """Sees that no op of a real run, recorded or not, writes on the model."""
 
-    def __init__(self, guard: TensorGuard) -> None:
+    def __init__(self, driver: Driver) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._guard = guard
+        self._driver = driver
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self._guard.before_op(func, args, kwargs or {})
+        self._driver.before_op(func, args, kwargs or {})
         return func(*args, **(kwargs or {}))
 
 

@@ -45,8 +45,11 @@ class ForwardCall:
             return self.device.type == "meta"
         return any(tensor.is_meta for tensor in tensors_of((self.args, self.kwargs)))
 
-    def with_values(self) -> ForwardCall:
+    def with_values(self, *, signed: bool = False) -> ForwardCall:
         """The same call for a run for real.
+
+        Args:
+            signed: Where `input_size` was given, standard normal values in place of 0 to 1.
 
         Raises:
             InputError: If there is no memory for the input.
@@ -54,7 +57,7 @@ class ForwardCall:
         if self.device is None:
             return self
         try:
-            values = tuple(_sample(tensor, self.device) for tensor in self.args)
+            values = tuple(_sample(tensor, self.device, signed) for tensor in self.args)
         except RuntimeError as error:
             shapes = ", ".join(str(tuple(tensor.shape)) for tensor in self.args)
             raise InputError(
@@ -229,10 +232,11 @@ def _stand_in(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     return make(shape, dtype=dtype, device=device)
 
 
-def _sample(like: Tensor, device: torch.device) -> Tensor:
+def _sample(like: Tensor, device: torch.device, signed: bool) -> Tensor:
     """Random values where they make sense; torch's own generators stay as they are."""
     if not (like.is_floating_point() or like.is_complex()):
         return torch.zeros(like.shape, dtype=like.dtype, device=device)
     generator = torch.Generator().manual_seed(_SEED)
-    values = torch.rand(like.shape, dtype=torch.float32, generator=generator)
+    make = torch.randn if signed else torch.rand
+    values = make(like.shape, dtype=torch.float32, generator=generator)
     return values.to(device=device, dtype=like.dtype)

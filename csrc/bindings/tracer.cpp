@@ -265,6 +265,7 @@ void register_tracer(py::module_ &module) {
       .def_property_readonly("node", &Tracer::node)
       .def("__len__", &Tracer::n_records)
       .def("input", &Tracer::input, py::arg("tensor"))
+      .def_property_readonly("n_products", &Tracer::n_products)
       .def("another", &Tracer::another, py::arg("shape"), py::arg("dtype"))
       .def("set_bits", &Tracer::set_bits, py::arg("tensor"), py::arg("bits"))
       .def("bits_of", &Tracer::bits_of, py::arg("tensor"))

@@ -116,6 +116,8 @@ public:
 
   std::int32_t node() const { return frames_.empty() ? 0 : frames_.back().node; }
   std::size_t n_records() const { return recording_.size(); }
+  /// How many of the records are of MAC kinds; `rewrite` drops none of those.
+  std::size_t n_products() const { return n_products_; }
 
   /// What `emit` of the module records.
   struct Op {
@@ -265,6 +267,7 @@ private:
   std::vector<PyObject *> ops_; ///< name of each record's op; owned
   std::vector<std::int32_t> record_nodes_;
   Recording recording_;
+  std::size_t n_products_ = 0;
   std::unordered_map<PyObject *, std::int64_t> elements_; ///< of parameters, during the walk
   Ref failure_, failed_error_;
 };

@@ -58,6 +58,7 @@ std::int32_t Tracer::record(const Layer &layer, PyObject *op, const Dims &in, co
   Py_INCREF(op);
   ops_.push_back(op);
   record_nodes_.push_back(at);
+  if (op_table()[layer.kind].mac_form != MacForm::none) ++n_products_;
   return recording_.add(owned, in, out, inputs, n_inputs, n_carriers);
 }
 

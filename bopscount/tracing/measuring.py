@@ -1,0 +1,257 @@
+"""Bit widths of code that nobody has an adapter for, from a run of the model."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from bopscount import _core
+from bopscount.errors import InputError
+from bopscount.layer_table import LayerTable
+from bopscount.stored_weights import MAC_KINDS
+from bopscount.tracing.driver import Driver
+from bopscount.tracing.model import on_meta
+from bopscount.tracing.operands import Operand, operands_of
+from bopscount.tracing.table import build_table
+from bopscount.tracing.value_bits import MAX_BITS, Finding, ValueBits, value_bits
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from bopscount.tracing.inputs import ForwardCall
+
+_FLOAT = ValueBits(Finding.FLOAT)
+UNSEEN = ValueBits(Finding.FEW)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was seen of the two operands of one product."""
+
+    weight: ValueBits
+    input: ValueBits
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The operands of one ATen op, with the number of elements of each."""
+
+    input: ValueBits
+    weight: ValueBits
+    input_elements: int
+    weight_elements: int
+
+
+class Meter:
+    """Looks at the values that products multiply, while a model is run for real."""
+
+    def __init__(self) -> None:
+        self._seen: defaultdict[int, list[_Seen]] = defaultdict(list)
+
+    def look(self, product: int, func: Any, args: tuple[Any, ...]) -> None:
+        """Before an ATen op runs: of record number `product` among the products, if it is one."""
+        with torch._C.DisableTorchFunction():
+            operands = operands_of(func, args)
+            if operands is None:
+                return
+            inputs, weights = operands
+            self._seen[product].append(
+                _Seen(_bits(inputs), _bits(weights), _elements(inputs), _elements(weights))
+            )
+
+    def of(self, product: int, weight_elements: int) -> Measured:
+        """What was seen of a record whose weight has so many elements."""
+        seen = self._seen.get(product)
+        if not seen:
+            return Measured(UNSEEN, UNSEEN)
+        inputs, weights = [], []
+        for one in seen:
+            # Torch turns a matrix times a batch of matrices round, and runs the transposes.
+            turned = one.input_elements == weight_elements != one.weight_elements
+            inputs.append(one.weight if turned else one.input)
+            weights.append(one.input if turned else one.weight)
+        return Measured(_together(weights), _together(inputs))
+
+
+def _elements(parts: Operand) -> int:
+    return sum(part.numel() for part in parts if part is not None)
+
+
+def _bits(parts: Operand) -> ValueBits:
+    return _together([_FLOAT if part is None else value_bits(part) for part in parts])
+
+
+_WORST_FIRST = (Finding.FLOAT, Finding.FEW, Finding.WIDTH)
+
+
+def _together(several: Iterable[ValueBits]) -> ValueBits:
+    """What holds for all of them: the widest; silent ones say nothing."""
+    speaking = [one for one in several if one.finding is not Finding.SILENT]
+    for finding in _WORST_FIRST:
+        found = [one for one in speaking if one.finding is finding]
+        if found:
+            return max(found, key=lambda one: (not one.is_code_book, one.levels))
+    return ValueBits(Finding.SILENT)
+
+
+def measure(
+    model: nn.Module, call: ForwardCall, table: LayerTable, *, training: bool
+) -> dict[int, Measured]:
+    """Runs the model once and says what the operands of the table's products look like.
+
+    Args:
+        model: The model, which is left as it was.
+        call: Its inputs; random ones come from a generator of their own.
+        table: The trace of the same call, on meta tensors or not.
+        training: Keep the `training` flags.
+
+    Returns:
+        By index of record. Where a module ran other products than were recorded on meta
+        (attention and recurrent layers have rules of their own there), each of its records
+        gets what holds for all of them.
+
+    Raises:
+        InputError: If the weights or inputs have no values.
+        TraceError: If the forward raises.
+    """
+    if on_meta(model) or call.is_on_meta:
+        what = "weights" if on_meta(model) else "inputs"
+        raise InputError(
+            f"bits='measured' needs {what} with values, but these are on the meta device; "
+            "give a model that holds its weights, and input_size or inputs with values"
+        )
+    meter = Meter()
+    driver = Driver(model, real=True, watch=meter.look)
+    # Quantisers of both signs show all their levels only on values of both signs.
+    driver.run(call.with_values(signed=True), training)
+    ran = build_table(driver.tracer)
+    measured: dict[int, Measured] = {}
+    seen: dict[int, list[tuple[int, Measured]]] = {}
+    for number, index in enumerate(_products(ran)):
+        elements = int(ran.records["weight_elements"][index])
+        seen.setdefault(_node(ran, index), []).append((elements, meter.of(number, elements)))
+    recorded: dict[int, list[int]] = {}
+    for index in _products(table):
+        recorded.setdefault(_node(table, index), []).append(index)
+    for node, indices in recorded.items():
+        own = seen.get(node, [])
+        if [int(table.records["weight_elements"][index]) for index in indices] == [
+            elements for elements, _ in own
+        ]:
+            measured |= zip(indices, (one for _, one in own), strict=True)
+            continue
+        all_of_it = Measured(
+            _together([one.weight for _, one in own] or [UNSEEN]),
+            _together([one.input for _, one in own] or [UNSEEN]),
+        )
+        measured |= dict.fromkeys(indices, all_of_it)
+    return measured
+
+
+def _products(table: LayerTable) -> list[int]:
+    products: list[int] = np.flatnonzero(MAC_KINDS[table.records["kind"]]).tolist()
+    return products
+
+
+def _node(table: LayerTable, index: int) -> int:
+    return table.owners[int(table.records["owner"][index])].node
+
+
+_OPERANDS = (("weight", "weights"), ("input", "inputs"))
+_MAX_LISTED = 8
+
+
+def apply_measured(
+    table: LayerTable, measured: dict[int, Measured], wanted: Iterable[int]
+) -> LayerTable:
+    """A copy with the widths that nobody knew; says what was not found, and what contradicts.
+
+    Args:
+        table: What was traced; its records are changed where they are.
+        measured: What was seen, by index of record.
+        wanted: Records whose unknown widths are to be taken from there; of the others it is
+            only said where the values need more bits than was said of them.
+    """
+    taken = set(wanted)
+    records, sources = table.records, _core.BIT_SOURCES
+    reasons: dict[str, dict[str, None]] = {}
+    warnings: list[str] = []
+    for index, found in sorted(measured.items()):
+        path = table.owner_path(int(records["owner"][index])) or "the model"
+        for operand, plural in _OPERANDS:
+            seen: ValueBits = getattr(found, operand)
+            source = records[f"{operand}_bits_source"]
+            if source[index] != sources["floating"]:
+                said = int(records[f"{operand}_bits"][index])
+                warning = _contradiction(seen, said, _NAMES[int(source[index])])
+                if warning:
+                    warnings.append(f"{path}: {warning.format(plural)}")
+            elif index not in taken:
+                continue
+            elif seen.finding is Finding.WIDTH:
+                records[f"{operand}_bits"][index] = seen.bits
+                source[index] = sources["measured"]
+            elif _undetermined(seen):
+                reasons.setdefault(_undetermined(seen), {})[f"{path} ({plural})"] = None
+    unknown = [
+        f"No width could be measured of {_listed(list(places))}, whose values {reason}; "
+        "counted as full precision."
+        for reason, places in reasons.items()
+    ]
+    return replace(
+        table,
+        notes=[*table.notes, _RAN_TO_MEASURE],
+        assumptions=[*table.assumptions, *unknown],
+        warnings=[*table.warnings, *dict.fromkeys(warnings)],
+        ran_model=True,
+    )
+
+
+_RAN_TO_MEASURE = (
+    "The model was run once for its bit widths; what was measured holds for these weights and "
+    "inputs."
+)
+_NAMES = {number: name for name, number in _core.BIT_SOURCES.items()}
+_WHO = {
+    "user": "bits= says", "adapter": "its class says", "producer": "what made them says",
+    "dtype": "their dtype says",
+}  # fmt: skip
+
+
+def _contradiction(seen: ValueBits, said: int, source: str) -> str:
+    """A sentence where the values need more bits than was said of them."""
+    if said > MAX_BITS:
+        return ""
+    if seen.finding is Finding.WIDTH and seen.bits > said:
+        needs = f"span {seen.levels:,} levels, {seen.bits} bits"
+    elif seen.finding is Finding.FLOAT:
+        needs = f"have {seen.distinct:,} distinct values or more, on no common step"
+    else:
+        return ""
+    return (
+        f"{_WHO[source]} {said} bit{'s' * (said != 1)}, but the {{}} that were "
+        f"multiplied {needs}; counted as {said}"
+    )
+
+
+def _undetermined(seen: ValueBits) -> str:
+    """Why a width is unknown; "" where values are full precision without a doubt."""
+    if seen.finding is Finding.SILENT:
+        return "are all the same"
+    if seen.finding is Finding.FEW and seen.levels:
+        return "are too few for their levels"
+    if seen.finding is Finding.FEW:
+        return "were not seen"
+    if seen.is_code_book:
+        return "are a few distinct ones on no common step"
+    return ""
+
+
+def _listed(places: list[str]) -> str:
+    more = len(places) - _MAX_LISTED
+    return ", ".join(places[:_MAX_LISTED]) + (f" and {more} more" if more > 0 else "")

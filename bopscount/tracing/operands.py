@@ -1,0 +1,112 @@
+"""What an ATen product multiplies: each operand as rows that may have a scale of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Operand = tuple[Tensor | None, ...]
+"""Parts of one operand, each as (groups, values of a group); None has values of its own, floats."""
+Operands = Callable[[tuple[Any, ...]], tuple[Operand, Operand]]
+
+_FLOATS: Operand = (None,)
+
+
+def _whole(values: Tensor) -> Tensor:
+    return values.reshape(1, -1)
+
+
+def _vectors(values: Tensor) -> Tensor:
+    """Rows along the last dimension."""
+    return values.reshape(-1, values.shape[-1]) if values.dim() else values.reshape(1, 1)
+
+
+def _columns(values: Tensor) -> Tensor:
+    """Rows along the last dimension but one."""
+    return _vectors(values.transpose(-1, -2)) if values.dim() > 1 else _whole(values)
+
+
+def _without_border(x: Tensor, rank: int) -> Tensor:
+    """Without rows and columns of zeros around every image: padding that was done before."""
+    for dim in range(x.dim() - rank, x.dim()):
+        others = [other for other in range(x.dim()) if other != dim]
+        filled = (x != 0).sum(others).nonzero()
+        if len(filled):
+            first, last = int(filled[0]), int(filled[-1])
+            x = x.narrow(dim, first, last - first + 1)
+    return x
+
+
+def _convolution(args: tuple[Any, ...]) -> tuple[Operand, Operand]:
+    x, weight, transposed, groups = args[0], args[1], args[6], args[8]
+    rank = weight.dim() - 2
+    if transposed:  # (in, out / groups, *kernel)
+        weight = weight.unflatten(0, (groups, -1)).transpose(1, 2).flatten(0, 1)
+    return (_whole(_without_border(x, rank)),), (weight.flatten(1),)
+
+
+def _product(args: tuple[Any, ...]) -> tuple[Operand, Operand]:
+    return (_vectors(args[0]),), (_columns(args[1]),)
+
+
+def _sum_with_product(args: tuple[Any, ...]) -> tuple[Operand, Operand]:
+    return _product(args[1:])
+
+
+def _trilinear(args: tuple[Any, ...]) -> tuple[Operand, Operand]:
+    first, weight, second = args[:3]
+    return (_whole(first), _whole(second)), (weight.flatten(0, 1).flatten(1),)
+
+
+def _attention(args: tuple[Any, ...]) -> tuple[Operand, Operand]:
+    """The probabilities that meet the values are floats, whatever the query is."""
+    return (_whole(args[0]), *_FLOATS), (_vectors(args[1]), _vectors(args[2]))
+
+
+def _recurrent(args: tuple[Any, ...]) -> tuple[Operand, Operand]:
+    """The hidden state is made of sigmoids: floats."""
+    return (_vectors(args[0]), *_FLOATS), (args[1], args[2])
+
+
+def _distance(args: tuple[Any, ...]) -> tuple[Operand, Operand]:
+    return (_vectors(args[0]),), (_vectors(args[1]),)
+
+
+OPERANDS: dict[str, Operands] = {
+    name: operands
+    for names, operands in (
+        ("convolution _convolution convolution_overrideable cudnn_convolution", _convolution),
+        ("mm bmm mv dot vdot _int_mm _grouped_mm", _product),
+        ("addmm baddbmm addmv addbmm _addmm_activation", _sum_with_product),
+        ("_trilinear", _trilinear),
+        ("_scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_flash_attention "
+         "_scaled_dot_product_efficient_attention _scaled_dot_product_cudnn_attention "
+         "_scaled_dot_product_fused_attention_overrideable _scaled_dot_product_attention_math "
+         "_scaled_dot_product_attention_math_for_mps", _attention),
+        ("mkldnn_rnn_layer", _recurrent),
+        ("_cdist_forward _euclidean_dist", _distance),
+    )
+    for name in names.split()
+}  # fmt: skip
+"""ATen name -> (input, weight) of a call's arguments."""
+
+
+def operands_of(func: Any, args: tuple[Any, ...]) -> tuple[Operand, Operand] | None:
+    """The input and the weight of a dispatched op; None for what is no product."""
+    namespace, _, name = func._schema.name.partition("::")
+    operands = OPERANDS.get(name) if namespace == "aten" else None
+    return None if operands is None else operands(tuple(map(_plain, args)))
+
+
+def _plain(value: Any) -> Any:
+    """A quantised tensor of another class as the values that it stands for."""
+    if isinstance(value, Tensor) and (value.is_quantized or type(value) not in _REGULAR):
+        dequantize = getattr(value, "dequantize", None)
+        return value if dequantize is None else dequantize()
+    return value
+
+
+_REGULAR = (Tensor, torch.nn.Parameter)

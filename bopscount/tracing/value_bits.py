@@ -1,0 +1,269 @@
+"""How many bits the values of a tensor need, seen from the values alone.
+
+Quantised values lie on a grid: offset + k x step, k whole. The width is that of the range of
+k, so the step has to be found first: it is the greatest common divisor of the distances, up
+to what floats round off. Numbers that nobody quantised have no such step that is coarse
+enough to be a width, whatever their dtype.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+import torch
+from torch import Tensor
+
+MAX_BITS = 16
+"""Wider ones count as full precision everywhere."""
+SAMPLES_A_LEVEL = 4
+"""A width is claimed from at least so many values for every level that it spans."""
+_ROUNDING = 2.0**-20
+"""Of the largest value: what float32 arithmetic loses on the way to a quantised one."""
+_COARSER = 8
+"""So many tolerances make the least step: values of no grid miss one of those soon."""
+_GLANCE, _GLANCE_ROWS = 4096, 16
+"""So many values, and rows, tell most floats."""
+_CHUNK = 2**22
+_MAX_DIVISIONS = 24
+_CODE_BOOK = 256
+
+
+class Finding(Enum):
+    """What values say of their width."""
+
+    WIDTH = "lie on a grid"
+    SILENT = "are all the same"
+    FEW = "are too few"
+    FLOAT = "have no common step"
+
+
+@dataclass(frozen=True, slots=True)
+class ValueBits:
+    """What was found in some values.
+
+    Attributes:
+        finding: Whether they have a width, or why not.
+        bits: The width; 0 where there is none.
+        levels: Levels from the lowest to the highest, where they lie on a grid.
+        samples: How many values there were.
+        distinct: How many distinct ones were seen, where they lie on none.
+    """
+
+    finding: Finding
+    bits: int = 0
+    levels: int = 0
+    samples: int = 0
+    distinct: int = 0
+
+    @property
+    def is_code_book(self) -> bool:
+        """Whether few values without a common step stand for many: levels from a list."""
+        often = min(self.samples, _GLANCE) // SAMPLES_A_LEVEL
+        return self.finding is Finding.FLOAT and 0 < self.distinct <= min(_CODE_BOOK, often)
+
+
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """A grid of every row.
+
+    Attributes:
+        low: The lowest value in steps; whole if zero lies on the grid.
+        levels: Whole numbers of levels from there to the highest; 1 if all values are the same.
+    """
+
+    low: Tensor
+    levels: Tensor
+
+
+def value_bits(rows: Tensor) -> ValueBits:
+    """The width of values, of which each row may have a scale of its own.
+
+    Args:
+        rows: (groups, values of a group), of any real dtype.
+
+    Returns:
+        Two levels are 1 bit, up to 2**b levels on one step b bits. The grid may be one of
+        all values with any offset; or one a row, if rows have enough values; or one a row
+        that passes through zero or has zero halfway between two levels, for which all
+        rows' values count together. Of these the narrowest that has enough values counts.
+
+    Example: rows of +-0.3 and +-0.7 are 1 bit; one row 0, 0.5, 1.5, ... has 4 levels, 2 bits,
+    if it has 16 values or more.
+    """
+    if rows.is_complex():
+        return ValueBits(Finding.FLOAT)
+    values = rows.detach().to("cpu")
+    rounding = _ROUNDING
+    if values.is_floating_point():
+        rounding = max(rounding, torch.finfo(values.dtype).eps / 2)
+    nonzero = values.count_nonzero(1)
+    values = _only(values, nonzero > 0)  # nothing is said by what is zero throughout
+    samples = values.numel()
+    if samples == 0:
+        return ValueBits(Finding.SILENT, samples=rows.numel())
+    if not all(bool(bound.isfinite()) for bound in values.aminmax()):
+        return ValueBits(Finding.FLOAT, samples=samples)
+    one = _on_one_grid(values, rounding)
+    if one.finding is Finding.SILENT:
+        return one
+    candidates = [one]
+    if len(values) > 1:
+        # One value that is not zero sets the scale of its row and says nothing else.
+        several = _only(values, nonzero[nonzero > 0] > 1)
+        bound = one.levels if one.finding is Finding.WIDTH else 2**MAX_BITS
+        candidates += _on_grids_of_rows(several, rounding, bound)
+    widths = [found for found in candidates if found.finding is Finding.WIDTH]
+    if widths:
+        return min(widths, key=lambda found: found.levels)
+    few = [found for found in candidates if found.finding is Finding.FEW]
+    if few:
+        return max(few, key=lambda found: found.samples)
+    return ValueBits(Finding.FLOAT, samples=samples, distinct=_distinct(values))
+
+
+def _only(values: Tensor, rows: Tensor) -> Tensor:
+    return values if bool(rows.all()) else values[rows]
+
+
+def _claim(levels: int, samples: int) -> ValueBits:
+    enough = samples >= SAMPLES_A_LEVEL * levels
+    if not enough or levels > 2**MAX_BITS:
+        return ValueBits(Finding.FEW, levels=levels, samples=samples)
+    return ValueBits(Finding.WIDTH, max(1, (levels - 1).bit_length()), levels, samples)
+
+
+def _on_one_grid(values: Tensor, rounding: float) -> ValueBits:
+    """All values on one grid, wherever its zero is."""
+    samples = values.numel()
+    flat = values.reshape(1, -1)
+    none = ValueBits(Finding.FLOAT, samples=samples)
+    if samples > _GLANCE:
+        # What a part of the values does not fit, the others will not mend.
+        part = flat[:, :: samples // _GLANCE]
+        if _offset_grid(part, rounding) is None:
+            return none
+        flat = flat.unique()[None]
+    grid = _offset_grid(flat, rounding)
+    if grid is None:
+        return none
+    levels = int(grid.levels)
+    return ValueBits(Finding.SILENT, samples=samples) if levels == 1 else _claim(levels, samples)
+
+
+def _on_grids_of_rows(values: Tensor, rounding: float, bound: int) -> list[ValueBits]:
+    """Every row on a grid of its own, if that has fewer levels than `bound`."""
+    found: list[ValueBits] = []
+    if not len(values):
+        return found
+    offset = _grids(values, rounding, bound, _offset_grid)
+    if offset is not None:
+        speaking = offset.levels > 1
+        if not bool(speaking.any()):
+            return found
+        levels = int(offset.levels.max())
+        found.append(_claim(levels, values.shape[1]))
+        low = offset.low[speaking]
+        if bool(((low - low.floor() - 0.5).abs() < 1 / _COARSER).all()):
+            found.append(_pooled(offset, speaking, values))
+    through_zero = _grids(values, rounding, bound, _zero_grid)
+    if through_zero is not None:
+        found.append(_pooled(through_zero, through_zero.levels > 1, values))
+    return found
+
+
+def _pooled(grid: _Grid, speaking: Tensor, values: Tensor) -> ValueBits:
+    """The levels of all rows in steps of each one's own."""
+    low, levels = grid.low[speaking], grid.levels[speaking]
+    together = round(float((low + levels).max() - low.min()))
+    return _claim(together, int(speaking.sum()) * values.shape[1])
+
+
+def _grids(
+    values: Tensor, rounding: float, bound: int, find: Callable[[Tensor, float], _Grid | None]
+) -> _Grid | None:
+    """The grids of all rows; None if one has none, or too many levels by a glance at a few."""
+    glance = find(values[:_GLANCE_ROWS, :_GLANCE], rounding)
+    if glance is None or int(glance.levels.max()) >= bound:
+        return None
+    grids = []
+    for part in values.split(max(1, _CHUNK // values.shape[1])):
+        grid = find(part, rounding)
+        if grid is None:
+            return None
+        grids.append(grid)
+    return _Grid(
+        torch.cat([grid.low for grid in grids]), torch.cat([grid.levels for grid in grids])
+    )
+
+
+def _offset_grid(values: Tensor, rounding: float) -> _Grid | None:
+    """A grid for every row, wherever its zero is; None if a row has none."""
+    exact = values.to(torch.float64)
+    base = exact.amin(1, keepdim=True)
+    span = exact.amax(1, keepdim=True) - base
+    found = _steps(exact - base, span, exact.abs().amax(1, keepdim=True), rounding)
+    if found is None:
+        return None
+    step, count = found
+    return _Grid((base / step).squeeze(1), count.squeeze(1) + 1)
+
+
+def _zero_grid(values: Tensor, rounding: float) -> _Grid | None:
+    """The same for grids on which zero lies."""
+    exact = values.to(torch.float64)
+    top = exact.abs().amax(1, keepdim=True)
+    found = _steps(exact, top, top, rounding)
+    if found is None:
+        return None
+    step, _ = found
+    steps = (exact / step).round()
+    low = steps.amin(1)
+    return _Grid(low, steps.amax(1) - low + 1)
+
+
+def _steps(
+    offsets: Tensor, span: Tensor, top: Tensor, rounding: float
+) -> tuple[Tensor, Tensor] | None:
+    """The largest step of each row that divides its offsets, and how often it fits the span.
+
+    Euclid's algorithm on all values at once: as long as some offset is no multiple of the
+    step, the least remainder is the next one. Remainders carry the step's own error times
+    the quotient, which the tolerance follows. The step found is only near: the whole number
+    of steps in the span gives the exact one, against which every value is held.
+    """
+    tolerance = 2 * rounding * top
+    least = _COARSER * tolerance
+    constant = span <= tolerance
+    step, error = torch.where(constant, top, span), torch.zeros_like(top)
+    for _ in range(_MAX_DIVISIONS):
+        remainder = (offsets - step * (offsets / step).round()).abs()
+        allowed = tolerance + error * (span / step)
+        off = (remainder > allowed) & ~constant
+        if not bool(off.any()):
+            break
+        remainder = remainder.where(off, torch.inf).amin(1, keepdim=True)
+        divided = off.any(1, keepdim=True)
+        step, error = remainder.where(divided, step), allowed.where(divided, error)
+        if bool((step < least / 2).any()):
+            return None
+    else:
+        return None
+    around = (span / step).round()
+    for change in (0, 1, -1, 2, -2, 3, -3, 4, -4):
+        count = (around + change).clamp(min=1)
+        exact = span / count
+        remainder = (offsets - exact * (offsets / exact).round()).abs().amax(1, keepdim=True)
+        fits = (remainder <= tolerance) & ~constant & (exact >= least)
+        step, constant = exact.where(fits, step), constant | fits
+        around = count.where(fits, around)
+        if bool(constant.all()):
+            count = torch.where(span <= tolerance, 0, around)
+            return torch.where(count > 0, step, top), count
+    return None
+
+
+def _distinct(values: Tensor) -> int:
+    flat = values.reshape(-1)
+    return len(flat[:: max(1, flat.numel() // _GLANCE)].unique())
