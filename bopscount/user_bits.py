@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 MEASURED = "measured"
 Widths = tuple[int | None, int | None]
 """(weight bits, input bits); None leaves what was found."""
+Measure = Literal["measured"]
 UserBits = (
-    Mapping[str, Widths | Literal["measured"]]
-    | Callable[[str, "nn.Module"], Widths | Literal["measured"] | None]
-    | Literal["measured"]
+    Mapping[str, Widths | Measure] | Callable[[str, "nn.Module"], Widths | Measure | None] | Measure
 )
 
 _FIELDS = ("weight_bits", "input_bits")

@@ -22,7 +22,7 @@ from bopscount.tracing.driver import Driver
 from bopscount.tracing.inputs import ForwardCall, device_and_dtype, forward_call
 from bopscount.tracing.model import module_of
 from bopscount.tracing.table import build_table
-from bopscount.user_bits import UserBits, Widths, with_bits
+from bopscount.user_bits import Measure, UserBits, Widths, with_bits
 
 MAX_STATES = 4096
 _PARAMETER_COLUMNS = [METRIC_NAMES.index("params"), METRIC_NAMES.index("logical_params")]
@@ -301,10 +301,10 @@ class _PathBits:
         self._bits = bits
         self._unmatched = set() if callable(bits) else set(bits)
 
-    def at(self, index: int, choice: int) -> Callable[[str, nn.Module], Widths | None]:
+    def at(self, index: int, choice: int) -> Callable[[str, nn.Module], Widths | Measure | None]:
         """Those of one alternative, as `with_bits` takes them."""
 
-        def widths(path: str, module: nn.Module) -> Widths | None:
+        def widths(path: str, module: nn.Module) -> Widths | Measure | None:
             whole = f"{index}.{choice}.{path}" if path else f"{index}.{choice}"
             if callable(self._bits):
                 return self._bits(whole, module)

@@ -185,7 +185,7 @@ class Driver:
                 raise self._explain(error) from error
 
     def _run_guarded(self, body: Callable[[], Any]) -> None:
-        with _Guarded(self):
+        with _Guarded(self.before_op):
             body()
 
     def before_op(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -383,7 +383,7 @@ def _ask_adapters(module: nn.Module) -> tuple[LayerBits, str | None] | None:
     """
     guard = TensorGuard(module)
     try:
-        with untouched(module), torch.no_grad(), _Guarded(guard):
+        with untouched(module), torch.no_grad(), _Guarded(guard.before_op):
             return adapter_for(module)
     finally:
         guard.restore()
@@ -427,12 +427,12 @@ _MODE = _Functions()
 class _Guarded(TorchDispatchMode):
     """Sees that no op of a real run, recorded or not, writes on the model."""
 
-    def __init__(self, driver: Driver) -> None:
+    def __init__(self, before_op: Callable[..., None]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._driver = driver
+        self._before_op = before_op
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self._driver.before_op(func, args, kwargs or {})
+        self._before_op(func, args, kwargs or {})
         return func(*args, **(kwargs or {}))
 
 
