@@ -103,6 +103,7 @@ def evolve(table, predict, budget, n_candidates, n_population, rng):
 
 
 def main(n_candidates=100_000, n_measured=400):
+    torch.set_num_threads(1)  # more would only wait for each other on tensors this small
     slots, rng = build_slots(), np.random.default_rng(0)
     images = 3 * torch.randn(INPUT_SIZE) + torch.randn(24, *INPUT_SIZE)  # much alike
     table = bopscount.ChoiceTable.trace(slots, INPUT_SIZE)

@@ -79,6 +79,7 @@ def stripes(n):
 
 
 def main(n_steps=100):
+    torch.set_num_threads(1)  # more would only wait for each other on tensors this small
     torch.manual_seed(0)
     slots = build_slots()
     table = bopscount.ChoiceTable.trace(slots, INPUT_SIZE)

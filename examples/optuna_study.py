@@ -87,6 +87,7 @@ def objective(trial, n_steps):
 
 
 def main(n_trials=30, n_steps=40):
+    torch.set_num_threads(1)  # more would only wait for each other on tensors this small
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler = optuna.samplers.NSGAIISampler(population_size=10, seed=0)
     study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)

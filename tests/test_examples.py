@@ -18,7 +18,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "examples"
 
 @pytest.fixture
 def load():
-    """Loads an example; what it registers and seeds is put back."""
+    """Loads an example; what it registers, seeds and sets is put back."""
     registered = []
 
     def load_example(name):
@@ -30,8 +30,10 @@ def load():
         )
         return module
 
+    n_threads = torch.get_num_threads()
     with torch.random.fork_rng(devices=[]):
         yield load_example
+    torch.set_num_threads(n_threads)
     for cls in registered:
         bopscount.unregister_layer(cls)
 
