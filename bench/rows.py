@@ -42,7 +42,9 @@ class Row:
         sign = ">=" if self.more_is_better else "<="
 
         def limit(value: float | None) -> str:
-            return "" if value is None else f"{sign} {_with_unit(f'{round(value, 2):g}', self.unit)}"
+            if value is None:
+                return ""
+            return f"{sign} {_with_unit(f'{round(value, 2):g}', self.unit)}"
 
         return (
             self.name,
