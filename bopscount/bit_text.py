@@ -19,9 +19,9 @@ def render_bits(summary: BitSummary) -> str:
         for bits, count in summary.params.items()
     ]
     sizes = [
-        f"Model size: {summary.size_mib:.2f}MiB (parameters at their true widths)",
-        f"Model size, float parameters at 8 bit: {summary.int8_rest_mib:.2f}MiB",
-        f"All-32-bit size: {summary.float32_mib:.2f}MiB, "
+        f"Model size: {_mib(summary.size_mib)} (parameters at their true widths)",
+        f"Model size, float parameters at 8 bit: {_mib(summary.int8_rest_mib)}",
+        f"All-32-bit size: {_mib(summary.float32_mib)}, "
         f"compression ratio {summary.compression_ratio:.2f}",
         _parameters(summary),
         f"Total MACs: {summary.total_macs:,}, binarised {summary.binary_share:.2%}",
@@ -33,6 +33,11 @@ def render_bits(summary: BitSummary) -> str:
             *sizes,
         ]
     )
+
+
+def _mib(size: float) -> str:
+    """Two decimals, and more where these would say little."""
+    return f"{size:.2f}MiB" if size >= 1 else f"{size:.4f}MiB"
 
 
 def _parameters(summary: BitSummary) -> str:

@@ -12,6 +12,8 @@ from bopscount.totals import Totals, named_costs
 
 _MIB = 1024**2
 _MAX_NAMED_OPS = 8
+_OPS = "reactnet"
+"""Whose OPs stand under the table of a low-bit network, if no convention was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +150,9 @@ def render(report: Report) -> str:
         f"Total Bops: {scaled(totals.bops)}Bops",
         f"Total MemR+W: {scaled(totals.mem_read_write, 1024)}B",
     ]
-    if report.shown_convention is not None:
-        summary.append(f"Total {report.conventions()[report.shown_convention]}")
+    convention = report.shown_convention or (_OPS if report.shows_bits else None)
+    if convention is not None:
+        summary.append(f"Total {report.conventions()[convention]}")
     if report.shows_bits:
         summary += ["-" * width, str(report.bit_summary)]
     return "\n".join([table, *summary, *footnotes(report)]) + "\n"

@@ -372,9 +372,11 @@ def test_an_unknown_convention_is_an_error_that_lists_the_known_ones(bireal):
 
 
 def test_a_number_is_printed_with_its_convention():
-    report = bopscount.count(example_table(), convention="reactnet")
-    assert "Total 22,632 OPs (convention: reactnet)" in str(report).splitlines()
-    assert "convention" not in str(bopscount.count(example_table()))
+    for asked in (None, "reactnet"):  # without a wish, a low-bit network's OPs
+        report = bopscount.count(example_table(), convention=asked)
+        assert "Total 22,632 OPs (convention: reactnet)" in str(report).splitlines()
+    floats = bopscount.trace(nn.Linear(3, 2), (3,))
+    assert "convention" not in str(bopscount.count(floats))
     both = bopscount.count(example_table()).conventions()["torchstat"]
     assert str(both) == "Bops 561,664, Flops 14,888 (convention: torchstat)"
 
