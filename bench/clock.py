@@ -6,6 +6,9 @@ import gc
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TypeVar
+
+Name = TypeVar("Name")
 
 
 def seconds(call: Callable[[], object], n_calls: int = 1) -> float:
@@ -17,8 +20,10 @@ def seconds(call: Callable[[], object], n_calls: int = 1) -> float:
 
 
 def best_seconds(
-    calls: Mapping[str, Callable[[], object]], rounds: int, n_calls: Mapping[str, int] | None = None
-) -> dict[str, float]:
+    calls: Mapping[Name, Callable[[], object]],
+    rounds: int,
+    n_calls: Mapping[Name, int] | None = None,
+) -> dict[Name, float]:
     """The best of `rounds` of each; they take turns."""
     best = dict.fromkeys(calls, float("inf"))
     for _ in range(rounds):

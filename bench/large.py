@@ -38,17 +38,16 @@ def measure_chain(sizes: tuple[int, ...], rounds: int) -> Iterator[Result]:
     """
     with torch.device("meta"):
         chain = nn.Sequential(*(nn.Linear(WIDTH, WIDTH) for _ in range(sizes[-1])))
-    scans, loops = [], []
+    calls = {}
     for size in sizes:
         part = chain[:size]
         assert bopscount.scan(part, (WIDTH,)).macs == size * WIDTH * WIDTH
-        calls = {
-            "scan": partial(bopscount.scan, part, (WIDTH,)),
-            "read": partial(_read_all, part),
-        }
-        best = best_seconds(calls, rounds)
-        scans.append((size, best["scan"] / size * 1e6))
-        loops.append((size, best["read"] / size * 1e6))
+        calls["scan", size] = partial(bopscount.scan, part, (WIDTH,))
+        calls["read", size] = partial(_read_all, part)
+    best = best_seconds(calls, rounds)
+    scans, loops = (
+        [(size, best[kind, size] / size * 1e6) for size in sizes] for kind in ("scan", "read")
+    )
     us = dict(scans)
     over_loop = {size: us[size] / bare for size, bare in loops}
     yield Row(f"a module of a chain of {sizes[-1]:,}", us[sizes[-1]], "us")
@@ -116,7 +115,7 @@ def measure_llama(rounds: int) -> Iterator[Result]:
 
 
 def measure(quick: bool) -> Iterator[Result]:
-    yield from measure_chain(QUICK_CHAIN_SIZES if quick else CHAIN_SIZES, 2 if quick else 3)
+    yield from measure_chain(QUICK_CHAIN_SIZES if quick else CHAIN_SIZES, 3 if quick else 10)
     if quick:
         return
     try:

@@ -68,7 +68,7 @@ def main() -> int:
         print(f"not installed, so not compared: {', '.join(absent())}")
     kept = arguments.json or (None if arguments.quick else page.RESULTS)
     measured, wrong = {}, False
-    for name in arguments.only:
+    for name in (name for name in BENCHMARKS if name in arguments.only):
         try:
             measured[name] = run(name, arguments.quick)
         except AssertionError as error:
@@ -82,7 +82,10 @@ def main() -> int:
         for note in found["notes"]:
             print(f"{found['title']}: {note}")
     if kept == page.RESULTS:
-        page.write()
+        try:
+            page.write()
+        except ModuleNotFoundError:
+            print("matplotlib is not installed: python bench/page.py writes the page with it")
     missed = [row for section in rows.values() for row in section if row.failed]
     if missed:
         print(f"\n{len(missed)} goals missed" + (", on a quick run" if arguments.quick else ""))
