@@ -102,6 +102,7 @@ def test_the_results_depend_neither_on_threads_nor_on_the_size_of_blocks(
 
 
 @pytest.mark.fuzz
+@settings(deadline=None)
 @given(table=tables(), data=st.data())
 def test_no_instructions_but_the_portable_ones_give_the_same(table, data):
     columns = bopscount.search.columns.find_columns(table, None)
