@@ -157,13 +157,18 @@ def closing_modes(body: Callable[[], object]) -> None:
     try:
         body()
     except BaseException as error:
-        cause: BaseException | None = error
-        while cause is not None:
-            for frame, _ in walk_tb(cause.__traceback__):
-                if frame.f_code is _HANDLES or frame.f_code.co_filename == contextlib.__file__:
-                    frame.clear()
-            cause = cause.__context__
+        _close_modes(error)
         raise
+
+
+def _close_modes(error: BaseException) -> None:
+    # Apart from its caller, which stands in the traceback: a frame that it kept would be a cycle.
+    cause: BaseException | None = error
+    while cause is not None:
+        for frame, _ in walk_tb(cause.__traceback__):
+            if frame.f_code is _HANDLES or frame.f_code.co_filename == contextlib.__file__:
+                frame.clear()
+        cause = cause.__context__
 
 
 _HANDLES = torch.overrides.handle_torch_function.__code__
