@@ -1,6 +1,5 @@
 """Many models over executors."""
 
-import os
 import pickle
 import resource
 import weakref
@@ -10,36 +9,11 @@ from multiprocessing import get_context
 
 import pytest
 import torch
+from map_cases import BUILDERS, WIDTHS, SignLinear, die, odd_bits, wrong
 from torch import nn
 
 import bopscount
 from bopscount import InputError, TraceError
-
-WIDTHS = range(1, 21)
-BUILDERS = [partial(nn.Linear, 8, width, bias=False) for width in WIDTHS]
-
-
-def wrong():
-    raise RuntimeError("no such width")
-
-
-class OddError(Exception):
-    """Pickles, and does not unpickle."""
-
-    def __init__(self, first, second):
-        super().__init__(f"{first} and {second}")
-
-
-def odd_bits(path, module):
-    raise OddError(1, 2)
-
-
-def die():
-    os._exit(1)
-
-
-class SignLinear(nn.Linear):
-    """Registered in some tests, by who calls map."""
 
 
 @pytest.fixture(scope="module")
