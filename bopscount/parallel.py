@@ -12,7 +12,7 @@ from typing import Any
 
 from bopscount.errors import BopscountError, InputError
 from bopscount.progress import progress_bar
-from bopscount.registry import LayerRule, registered_rules, rules_of_caller
+from bopscount.registry import Carried, registered_rules, rules_of_caller
 
 CALLS = ("scan", "trace")
 _TASKS = 64
@@ -154,9 +154,7 @@ def _spread(
             task.cancel()
 
 
-def _count_all(
-    models: Any, call: str, options: dict[str, Any], rules: dict[str, LayerRule]
-) -> list[Any]:
+def _count_all(models: Any, call: str, options: dict[str, Any], rules: Carried) -> list[Any]:
     """What a worker does."""
     with rules_of_caller(rules):
         found = [_count(model, call, options) for model in models]

@@ -227,24 +227,47 @@ def rule_for_class(cls: type) -> LayerRule | None:
     return BY_NAME.get(cls.__name__) if rule is None else rule
 
 
-def registered_rules(*, pickled: bool) -> dict[str, LayerRule]:
-    """The user's rules by qualified name; `pickled` leaves out those that pickle cannot take."""
+Carried = dict[str, "bytes | LayerRule"]
+"""Rules on their way to another process, by qualified name."""
+
+
+def registered_rules(*, pickled: bool) -> Carried:
+    """The user's rules, each pickled by itself: one that does not load spoils no other.
+
+    Args:
+        pickled: Leave out what pickle cannot take; else that stays as it is, for a pickler that
+            can.
+    """
+    carried: Carried = {}
     rules = {_qualified_name(cls): rule for cls, rule in _by_class.items()} | _by_qualified_name
-    return {name: rule for name, rule in rules.items() if not pickled or _pickles(rule)}
+    for name, rule in rules.items():
+        try:
+            carried[name] = pickle.dumps(rule)
+        except Exception:
+            if not pickled:
+                carried[name] = rule
+    return carried
 
 
-def _pickles(rule: LayerRule) -> bool:
+def _loaded(name: str, rule: bytes | LayerRule) -> LayerRule:
+    if isinstance(rule, LayerRule):
+        return rule
     try:
-        pickle.dumps(rule)
-    except Exception:
-        return False
-    return True
+        found: LayerRule = pickle.loads(rule)
+        return found
+    except Exception as error:
+        what = f"the registered rule of {name} does not load here: {type(error).__name__}: {error}"
+
+    def refuse(_module: Any) -> int:
+        raise InputError(what)
+
+    return LayerRule(weight_bits=refuse)
 
 
 @contextmanager
-def rules_of_caller(rules: dict[str, LayerRule]) -> Iterator[None]:
+def rules_of_caller(rules: Carried) -> Iterator[None]:
     """In a worker: what its caller registered goes before what is registered here."""
-    _of_caller.update(rules)
+    _of_caller.update({name: _loaded(name, rule) for name, rule in rules.items()})
     try:
         yield
     finally:

@@ -2,6 +2,8 @@
 
 import pickle
 import resource
+import sys
+import types
 import weakref
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
@@ -174,6 +176,23 @@ def test_what_the_caller_registered_holds_in_the_workers(processes):
         assert found.bops == 64 * bits * bits
     (found,) = bopscount.map(models, (8,), executor=processes)
     assert found.bops == 0
+
+
+def test_a_rule_that_does_not_load_in_a_worker_is_an_error_of_its_own_class_only(
+    processes, monkeypatch
+):
+    ghost = types.ModuleType("ghost")
+    exec("def width(module):\n    return 1", ghost.__dict__)  # importable here, nowhere else
+    monkeypatch.setitem(sys.modules, "ghost", ghost)
+    models = [partial(SignLinear, 8, 2), BUILDERS[1]]
+    bopscount.register_layer(SignLinear, weight_bits=ghost.width, input_bits=1)
+    try:
+        refused, counted = bopscount.map(models, (8,), executor=processes)
+    finally:
+        bopscount.unregister_layer(SignLinear)
+    assert isinstance(refused, TraceError)
+    assert "map_cases.SignLinear does not load here: ModuleNotFoundError" in str(refused)
+    assert counted.macs == 16
 
 
 def test_a_progress_bar_counts_every_model(monkeypatch):
