@@ -370,11 +370,13 @@ class TestOverflow:
 
 
 INTERRUPTED = """
-import sys, time
+import signal, sys, time
 import numpy as np
 import bopscount
 from bopscount import _core
 
+# What is started in the background of a shell is born deaf to Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 records = _core.new_layers(64)
 records["kind"] = _core.KINDS["conv"]
 records["owner"] = np.arange(64)
