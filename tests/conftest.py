@@ -1,5 +1,6 @@
-"""What every run says first, and helpers whose assertions are spelled out."""
+"""What holds for every test, what every run says first, helpers that spell out assertions."""
 
+import sys
 from importlib.metadata import PackageNotFoundError, version
 
 import pytest
@@ -21,3 +22,9 @@ def pytest_report_header():
         except PackageNotFoundError:
             absent.append(name)
     return f"low-bit libraries: {', '.join(found) or 'none'}; not installed: {', '.join(absent)}"
+
+
+@pytest.fixture(autouse=True)
+def paths_of_imports(monkeypatch):
+    """The command line adds the user's folder to them, and test_map's workers inherit them all."""
+    monkeypatch.setattr(sys, "path", list(sys.path))

@@ -56,10 +56,9 @@ MACS = 2 * 6 * 6 * 9 + 72 * 10
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path):
     (tmp_path / "net_of_a_user.py").write_text(NET)
     (tmp_path / "helper_of_a_user.py").write_text("WIDTH = 72\n")
-    monkeypatch.setattr(sys, "path", list(sys.path))
     yield tmp_path
     for name in ("net_of_a_user", "helper_of_a_user", "bopscount_user_file"):
         sys.modules.pop(name, None)
