@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import pytest
 
-pytest.register_assert_rewrite("low_bit.libraries")
+pytest.register_assert_rewrite("low_bit.libraries", "op_cases", "untouched")
 
 LIBRARIES = (
     "brevitas", "torchao", "optimum-quanto", "bitsandbytes", "compressed-tensors",
