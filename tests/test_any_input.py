@@ -6,19 +6,13 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from small_models import PER_ROW, ROWS, linear
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 from tracing_cases import Calls, Watched, form, function, parameter, values
 
 import bopscount
 from bopscount import InputError
-
-ROWS = values(3, 8)
-PER_ROW = 8 * 6
-
-
-def linear():
-    return nn.Linear(8, 6, bias=False)
 
 
 def scan(model, *args, **options):

@@ -12,13 +12,13 @@ from bopscount.tracing.functions.itself import CHANGES, HANDS_OUT
 from bopscount.tracing.functions.registry import NATIVE, RULES
 
 STAY_ON_META = (Tensor.cpu, Tensor.cuda)
-# Torch packs on the CPU only: test_trace_ops compares their layers with a run for real.
+# Torch packs on the CPU only: test_packed_sequences compares their layers with a run for real.
 PACKING = (torch._VF._pack_padded_sequence, torch._VF._pad_packed_sequence)
 # Answered for constants only, whose values matter: test_constants.
 DRAWING = (Tensor.__setitem__,)
 # Torch answers them, once the model's tensors are guarded: test_leaves_no_trace.
 GUARDED = (*CHANGES, *HANDS_OUT)
-# Taken to hold where torch has no values: test_any_model.
+# Taken to hold where torch has no values: test_known_values.
 CHECKS = (Tensor._is_all_true,)
 ELSEWHERE = (*STAY_ON_META, *PACKING, *DRAWING, *GUARDED, *CHECKS)
 ANSWERED = list({**RULES, **NATIVE})
