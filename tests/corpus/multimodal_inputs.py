@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 import bopscount
 from bopscount.tracing.inputs import tensors_of
+from corpus.input_parts import floats
 
 if TYPE_CHECKING:
     from corpus.transformer_inputs import Builder
@@ -84,12 +85,12 @@ def images(builder: Builder) -> Iterator[dict[str, Any]]:
         else:
             grid["image_grid_hw"] = torch.tensor([[side, side]])
         for shape in ((width,), (3, patch, patch), (3 * patch**2,)):
-            yield {"pixel_values": _floats(side * side, *shape), **grid}
+            yield {"pixel_values": floats(side * side, *shape), **grid}
         return
     if "image_position_ids" in names:
         patch = builder.patch_side()
         at = torch.cartesian_prod(torch.arange(12), torch.arange(12))[None]
-        yield {"pixel_values": _floats(1, 144, 3 * patch**2), "image_position_ids": at}
+        yield {"pixel_values": floats(1, 144, 3 * patch**2), "image_position_ids": at}
     whole = builder.image()
     height, width = whole.shape[-2:]
     for lead in ((1,), (1, 1), (1, 2), (1, 3), (1, 5)):
@@ -157,7 +158,3 @@ def _known(model: nn.Module, modality: Modality, inputs: dict[str, Any]) -> dict
     function = inspect.unwrap(getattr(type(model), modality.getter))
     parameters = inspect.signature(function).parameters
     return {name: value for name, value in inputs.items() if name in parameters}
-
-
-def _floats(*shape: int) -> Tensor:
-    return torch.empty(*shape, device="meta")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -12,16 +11,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from corpus.input_parts import (
+    N_DECODER_TOKENS,
+    N_FRAMES,
+    N_SAMPLES,
+    N_TOKENS,
+    PLACEHOLDER,
+    find,
+    floats,
+    image_size,
+    mel_bins,
+    ones,
+)
 from corpus.multimodal_inputs import beside_text
+from corpus.special_inputs import SPECIAL
 
-N_TOKENS, N_DECODER_TOKENS, N_FRAMES, N_SAMPLES = 32, 16, 256, 16_000
-PLACEHOLDER = 3
-"""A token id that no text of ours has."""
-SUB_CONFIGS = (
-    "text_config", "vision_config", "audio_config", "encoder", "decoder", "thinker_config",
-    "encoder_config", "decoder_config", "backbone_config", "speech_encoder_config",
-    "qformer_config", "llm_config", "language_config", "acoustic_tokenizer_config",
-)  # fmt: skip
 ALWAYS_REAL = (
     "grid_thw", "image_grid_thw", "video_grid_thw", "image_grid_hw", "spatial_shapes",
     "image_sizes", "target_sizes", "merge_sizes", "image_grids", "image_num_crops",
@@ -30,40 +34,8 @@ ALWAYS_REAL = (
 """Sizes: forward reads them as numbers whatever the device."""
 
 
-def find(config: Any, *names: str, default: Any = None) -> Any:
-    """The first of the names that the config, else one of its sub-configs, has."""
-    configs = [config, *(getattr(config, name, None) for name in SUB_CONFIGS)]
-    for candidate in configs:
-        for name in names:
-            value = candidate.get(name) if isinstance(candidate, dict) else None
-            value = getattr(candidate, name, value) if candidate is not None else None
-            if value is not None:
-                return value
-    return default
-
-
-def image_size(config: Any) -> tuple[int, int]:
-    size = find(config, "image_size", "img_size", "input_size", default=224)
-    if isinstance(size, dict):
-        size = (size["height"], size["width"])
-    if isinstance(size, (list, tuple)):
-        return (int(size[-2]), int(size[-1])) if len(size) > 1 else (int(size[0]),) * 2
-    return int(size), int(size)
-
-
-def mel_bins(config: Any) -> int:
-    per_channel = find(config, "input_feat_per_channel")
-    if per_channel and not find(config, "num_mel_bins"):
-        return int(per_channel * (find(config, "input_channels") or 1))
-    names = (
-        "num_mel_bins", "n_mels", "feature_size", "feature_projection_input_dim", "mel_bins",
-        "n_mel_channels", "input_feat_size", "input_dim",
-    )  # fmt: skip
-    return int(find(config, *names, default=80))
-
-
 class Builder:
-    """Tensors for one model, floats on meta, integers real; `meta_call` moves the latter."""
+    """Tensors for one model, floats on meta, integers real."""
 
     def __init__(self, model: nn.Module, config: Any) -> None:
         self.model = model
@@ -326,227 +298,3 @@ class Builder:
                 yield {**base, "input_features": value, name: mask}
             for value in others:
                 yield {**base, "input_features": value}
-
-
-def floats(*shape: int) -> Tensor:
-    return torch.empty(*shape, device="meta")
-
-
-def ones(*shape: int) -> Tensor:
-    return torch.ones(*shape, dtype=torch.int64)
-
-
-def _time_series(builder: Builder) -> dict[str, Any]:
-    config = builder.config
-    length = config.context_length + max(config.lags_sequence)
-    features = config.num_time_features
-    return {
-        "past_values": floats(1, length),
-        "past_time_features": floats(1, length, features),
-        "past_observed_mask": floats(1, length),
-        "future_values": floats(1, config.prediction_length),
-        "future_time_features": floats(1, config.prediction_length, features),
-    }
-
-
-def _flat_patches(builder: Builder, **more: Any) -> dict[str, Any]:
-    vision = builder.vision
-    n_patches = getattr(vision, "num_patches", 256)
-    side = math.isqrt(n_patches)
-    return {
-        **more,
-        "pixel_values": floats(1, side * side, 3 * vision.patch_size**2),
-        "pixel_attention_mask": ones(1, side * side),
-        "spatial_shapes": torch.tensor([[side, side]]),
-    }
-
-
-def _decision(builder: Builder) -> dict[str, Any]:
-    config = builder.config
-    return {
-        "states": floats(1, N_TOKENS, config.state_dim),
-        "actions": floats(1, N_TOKENS, config.act_dim),
-        "rewards": floats(1, N_TOKENS, 1),
-        "returns_to_go": floats(1, N_TOKENS, 1),
-        "timesteps": torch.arange(N_TOKENS)[None],
-        "attention_mask": ones(1, N_TOKENS),
-    }
-
-
-def _target_sizes(builder: Builder) -> dict[str, Any]:
-    patch = builder.config.patch_size
-    return {
-        "pixel_values": floats(1, 3, patch, 256 * patch),
-        "target_sizes": torch.tensor([[16, 16]]),
-    }
-
-
-SPECIAL: dict[str, Callable[[Builder], dict[str, Any]]] = {
-    "autoformer": _time_series,
-    "informer": _time_series,
-    "time_series_transformer": _time_series,
-    "decision_transformer": _decision,
-    "siglip2": lambda b: _flat_patches(b, input_ids=b.ids(64)),
-    "siglip2_vision_model": _flat_patches,
-    "dia": lambda b: {
-        "input_ids": b.ids(),
-        "decoder_input_ids": b.ids(N_DECODER_TOKENS)[..., None].expand(1, -1, 9).contiguous(),
-    },
-    "perceiver": lambda b: {"inputs": floats(1, N_TOKENS, b.config.d_model)},
-    "lxmert": lambda b: {
-        "input_ids": b.ids(),
-        "visual_feats": floats(1, 36, b.config.visual_feat_dim),
-        "visual_pos": floats(1, 36, 4),
-    },
-    "visual_bert": lambda b: {
-        "input_ids": b.ids(),
-        "visual_embeds": floats(1, 36, b.config.visual_embedding_dim),
-    },
-    "layoutlmv2": lambda b: {
-        "input_ids": b.ids(),
-        "bbox": b.value("bbox"),
-        "image": floats(1, 3, 224, 224),
-    },
-    "seggpt": lambda b: {
-        "pixel_values": floats(1, 3, 448, 448),
-        "prompt_pixel_values": floats(1, 3, 448, 448),
-        "prompt_masks": floats(1, 3, 448, 448),
-    },
-    "speecht5": lambda b: {
-        "input_values": floats(1, N_FRAMES, b.config.hidden_size),
-        "decoder_input_values": floats(1, N_DECODER_TOKENS, b.config.hidden_size),
-    },
-    "timesfm": lambda b: {
-        "past_values": floats(1, b.config.context_length),
-        "past_values_padding": torch.zeros(1, b.config.context_length, dtype=torch.int64),
-        "freq": torch.zeros(1, 1, dtype=torch.int64),
-    },
-    "blip_2_qformer": lambda b: {
-        "query_embeds": floats(1, 32, b.config.hidden_size),
-        "encoder_hidden_states": floats(1, 257, b.config.encoder_hidden_size),
-    },
-    "mllama": lambda b: {"input_ids": b.ids()},
-    "univnet": lambda b: {"input_features": floats(1, 128, b.config.num_mel_bins)},
-    "fastspeech2_conformer_hifigan": lambda b: {
-        "spectrogram": floats(1, 128, b.config.model_in_dim)
-    },
-    "markuplm": lambda b: {"input_ids": b.ids()},
-    "reformer": lambda b: {"input_ids": b.ids(64)},
-    "pix2struct": lambda b: {"input_ids": b.ids()},
-    "phi4_multimodal": lambda b: {"input_ids": b.ids()},
-    "oneformer": lambda b: {"pixel_values": floats(1, 3, 512, 512), "task_inputs": b.ids(77)},
-    "clap": lambda b: {"input_ids": b.ids(), "input_features": floats(1, 1, 1001, 64)},
-    "clvp": lambda b: {"input_ids": b.ids(), "input_features": floats(1, 80, 500)},
-    "omdet-turbo": lambda b: {
-        "pixel_values": floats(1, 3, 640, 640),
-        "classes_input_ids": b.ids(77, (2,)),
-        "classes_attention_mask": ones(2, 77),
-        "tasks_input_ids": b.ids(77),
-        "tasks_attention_mask": ones(1, 77),
-        "classes_structure": torch.tensor([2]),
-    },
-    "efficientnet": lambda b: {"pixel_values": b.image()},
-    "instructblipvideo": lambda b: {
-        "pixel_values": b.image(1, 4),
-        "input_ids": b.around(b.config.video_token_index, 4 * b.config.num_query_tokens),
-        "qformer_input_ids": b.ids(),
-    },
-    "instructblip": lambda b: {
-        "pixel_values": b.image(),
-        "input_ids": b.around(b.config.image_token_index, b.config.num_query_tokens),
-        "qformer_input_ids": b.ids(),
-    },
-    "blip-2": lambda b: {
-        "pixel_values": b.image(),
-        "input_ids": b.around(b.config.image_token_index, b.config.num_query_tokens),
-    },
-    "florence2": lambda b: {
-        "pixel_values": floats(1, 3, 768, 768),
-        "input_ids": b.around(b.config.image_token_id, 577),
-        "decoder_input_ids": b.ids(N_DECODER_TOKENS),
-    },
-    "idefics": lambda b: {
-        "input_ids": b.ids(),
-        "pixel_values": b.image(1, 1),
-        "image_attention_mask": ones(1, N_TOKENS, 1),
-    },
-    "kosmos-2": lambda b: {
-        "pixel_values": b.image(),
-        "input_ids": b.ids(96),
-        "image_embeds_position_mask": (torch.arange(96) < b.config.latent_query_num).long()[None],
-    },
-    "kyutai_speech_to_text": lambda b: {
-        "input_ids": b.ids()[..., None].expand(1, -1, b.config.num_codebooks + 1).contiguous()
-    },
-    "tvp": lambda b: {"input_ids": b.ids(), "pixel_values": floats(1, 48, 3, 448, 448)},
-    "owlvit": lambda b: {"input_ids": b.ids(16), "pixel_values": b.image()},
-    "owlv2": lambda b: {"input_ids": b.ids(16), "pixel_values": b.image()},
-    "qwen3_asr_encoder": lambda b: {
-        "input_features": floats(1, b.config.num_mel_bins, 400),
-        "input_features_mask": ones(1, 400),
-    },
-    "fun_asr_nano_encoder": lambda b: {
-        "input_features": floats(1, N_FRAMES, 560),
-        "input_features_mask": ones(1, N_FRAMES),
-    },
-    "inkling2_vision": lambda b: {
-        "pixel_values": floats(64, *(b.config.patch_size * b.config.spatial_merge_size,) * 2, 3),
-        "image_grid_thw": torch.tensor([[1, 8, 8]]),
-    },
-    "muse_glimmer_assistant": lambda b: {
-        "noise_embeds": floats(1, N_TOKENS, b.config.hidden_size),
-        "context_hidden_states": floats(1, N_TOKENS, b.model.encoder.fc.in_features),
-    },
-    "musicgen_decoder": lambda b: {"input_ids": b.ids(lead=(b.config.num_codebooks,))},
-    "musicgen_melody_decoder": lambda b: {"input_ids": b.ids(lead=(b.config.num_codebooks,))},
-    "muse_spark_audio": lambda b: {"input_values": floats(1, 19_200)},
-    "pe_audio": lambda b: {"input_ids": b.ids(), "input_values": floats(1, 1, 19_200)},
-    "pe_audio_video": lambda b: {"input_ids": b.ids(), "input_values": floats(1, 1, 19_200)},
-    "pe_audio_video_encoder": lambda b: {
-        "input_values": floats(1, 1, 19_200),
-        "pixel_values_videos": floats(1, 8, 3, 336, 336),
-    },
-    "pe_video": lambda b: {
-        "input_ids": b.ids(),
-        "pixel_values_videos": floats(1, 8, 3, 336, 336),
-    },
-    "pe_video_encoder": lambda b: {"pixel_values_videos": floats(1, 8, 3, 336, 336)},
-    "pi0": lambda b: {
-        "input_ids": b.ids(),
-        "pixel_values": b.image(1, 1),
-        "pixel_attention_mask": ones(1, 1),
-        "action_embeds": floats(1, 51, 1024),
-    },
-    "xcodec": lambda b: {"input_values": floats(1, 1, N_SAMPLES)},
-    "encodec": lambda b: {"input_values": floats(1, 1, N_SAMPLES)},
-    "mimi": lambda b: {"input_values": floats(1, 1, N_SAMPLES)},
-    "mimi_encoder": lambda b: {"input_values": floats(1, 1, N_SAMPLES)},
-    "pocket_tts_audio_tokenizer": lambda b: {"input_values": floats(1, 1, N_SAMPLES)},
-    "pocket_tts_audio_tokenizer_encoder": lambda b: {"input_values": floats(1, 1, N_SAMPLES)},
-    "xcodec2": lambda b: {
-        "input_values": floats(1, 1, N_SAMPLES),
-        "input_features": floats(1, 50, 160),
-    },
-    "neucodec": lambda b: {
-        "input_values": floats(1, 1, N_SAMPLES),
-        "input_features": floats(1, 50, 160),
-    },
-    "voxtral_realtime": lambda b: {
-        "input_ids": b.ids(),
-        "input_features": floats(1, mel_bins(b.audio), 8 * N_TOKENS),
-    },
-    "glm_image_vision": lambda b: {
-        "pixel_values": floats(256, 3, 16, 16),
-        "grid_thw": torch.tensor([[1, 16, 16]]),
-    },
-    "minicpm_ocr_vision": _target_sizes,
-    "minicpmv4_7_vision": _target_sizes,
-    "gemma4_vision": lambda b: {
-        "pixel_values": floats(1, 144, 3 * b.config.patch_size**2),
-        "pixel_position_ids": torch.cartesian_prod(torch.arange(12), torch.arange(12))[None],
-    },
-    "gemma4_audio": lambda b: {
-        "input_features": floats(1, N_FRAMES, 128),
-        "attention_mask": ones(1, N_FRAMES).bool(),
-    },
-}

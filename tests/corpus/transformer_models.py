@@ -9,7 +9,7 @@ from typing import Any
 import transformers
 from torch import nn
 
-from corpus.transformer_inputs import PLACEHOLDER
+from corpus.input_parts import PLACEHOLDER
 
 DEPTHS = (
     "num_hidden_layers", "num_layers", "n_layer", "n_layers", "depth", "encoder_layers",
