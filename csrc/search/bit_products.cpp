@@ -5,6 +5,8 @@
 #include <bit>
 #include <utility>
 
+#include "bit_passes.hpp"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -12,32 +14,10 @@
 namespace bopscount {
 namespace {
 
-constexpr unsigned digit_bits = 14;
-constexpr int max_digit = (1 << digit_bits) - 1;
-
-using Pass = bool (*)(const BitDigits &, BitRows, BitRows, std::span<std::uint64_t>);
-
 /// Both sums of a row, put together; modulo 2^64.
 inline std::uint64_t combine(std::int64_t low, std::int64_t high, unsigned shift) {
   return (static_cast<std::uint64_t>(low) + (static_cast<std::uint64_t>(high) << digit_bits))
          << shift;
-}
-
-static_assert(max_bits == 64, "a width less 1 has no bit above the lowest six");
-
-/// How many steps fit into a sum of 32 bits.
-constexpr std::size_t steps_a_sum(Factor weight, Factor input) {
-  const std::size_t largest =
-      column_step * static_cast<std::size_t>(max_digit * max_value(weight) * max_value(input));
-  return static_cast<std::size_t>(INT32_MAX) / largest;
-}
-
-template <Factor factor> int value(std::uint8_t bits) {
-  if constexpr (factor == Factor::bits) return bits;
-  if constexpr (factor == Factor::low) return bits <= max_low_bits ? 1 : 0;
-  if constexpr (factor == Factor::low_bits) return bits <= max_low_bits ? bits : 0;
-  if constexpr (factor == Factor::binary) return bits == 1 ? 1 : 0;
-  return 1;
 }
 
 /// For any processor, in a form that compilers vectorise.
@@ -45,7 +25,7 @@ template <Factor weight, Factor input>
 bool portable_pass(const BitDigits &pass, BitRows weights, BitRows inputs,
                    std::span<std::uint64_t> sums) {
   static_assert(steps_a_sum(weight, input) >= 1);
-  const std::size_t n_columns = pass.digits.size() / 2;
+  const std::size_t n_columns = padded(pass.n_columns);
   unsigned any_bit = 0;
   for (std::size_t row = 0; row < sums.size(); ++row) {
     const std::uint8_t *w = weights.row(row), *a = inputs.row(row);
@@ -106,7 +86,7 @@ template <Factor weight, Factor input>
 BOPSCOUNT_AVX2 bool avx2_pass(const BitDigits &pass, BitRows weights, BitRows inputs,
                               std::span<std::uint64_t> sums) {
   constexpr std::size_t together = steps_a_sum(weight, input) * column_step;
-  const std::size_t n_columns = pass.digits.size() / 2;
+  const std::size_t n_columns = padded(pass.n_columns);
   const __m256i ones = _mm256_set1_epi8(1);
   __m256i any_bit = _mm256_setzero_si256();
   for (std::size_t row = 0; row < sums.size(); ++row) {
@@ -139,22 +119,16 @@ BOPSCOUNT_AVX2 bool avx2_pass(const BitDigits &pass, BitRows weights, BitRows in
 }
 #endif
 
-template <BitTerm term> constexpr Pass pass_of(Instructions instructions) {
+BitPass find(BitTerm term, Instructions instructions) {
 #if defined(__x86_64__)
-  if (instructions == Instructions::avx2) return &avx2_pass<term.weight, term.input>;
+  if (instructions == Instructions::avx512) return avx512_pass_of(term);
+  if (instructions == Instructions::avx2)
+    return find_pass(term, []<BitTerm of>() -> BitPass { return &avx2_pass<of.weight, of.input>; });
 #else
   static_cast<void>(instructions);
 #endif
-  return &portable_pass<term.weight, term.input>;
-}
-
-Pass find(BitTerm term, Instructions instructions) {
-  Pass found = nullptr;
-  [&]<std::size_t... index>(std::index_sequence<index...>) {
-    ((bit_terms[index] == term ? void(found = pass_of<bit_terms[index]>(instructions)) : void()),
-     ...);
-  }(std::make_index_sequence<bit_terms.size()>{});
-  return found;
+  return find_pass(term,
+                   []<BitTerm of>() -> BitPass { return &portable_pass<of.weight, of.input>; });
 }
 
 } // namespace
@@ -165,9 +139,12 @@ std::vector<BitDigits> cut_into_digits(BitTerm term, std::span<const std::int64_
     return value < 0 ? -static_cast<std::uint64_t>(value) : static_cast<std::uint64_t>(value);
   };
   for (const std::int64_t coefficient : coefficients) any_bit |= magnitude(coefficient);
+  // An even number, for two groups may be taken at a time.
+  const std::size_t n_groups = padded(padded(coefficients.size()) / column_step, 2);
   std::vector<BitDigits> passes;
   for (unsigned shift = 0; shift < std::bit_width(any_bit); shift += 2 * digit_bits) {
-    BitDigits pass{term, shift, std::vector<std::int16_t>(2 * padded(coefficients.size()))};
+    BitDigits pass{term, shift, coefficients.size(),
+                   std::vector<std::int16_t>(n_groups * 2 * column_step)};
     for (std::size_t column = 0; column < coefficients.size(); ++column) {
       const std::uint64_t rest = magnitude(coefficients[column]) >> shift;
       const int sign = coefficients[column] < 0 ? -1 : 1;
@@ -182,12 +159,26 @@ std::vector<BitDigits> cut_into_digits(BitTerm term, std::span<const std::int64_
   return passes;
 }
 
-Instructions best_instructions() {
+bool has(Instructions instructions) {
 #if defined(__x86_64__)
-  static const bool avx2 = __builtin_cpu_supports("avx2") != 0;
-  if (avx2) return Instructions::avx2;
+  if (instructions == Instructions::avx512)
+    return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
+           __builtin_cpu_supports("avx512vl") != 0 && __builtin_cpu_supports("avx512vbmi") != 0 &&
+           __builtin_cpu_supports("avx512vnni") != 0;
+  if (instructions == Instructions::avx2) return __builtin_cpu_supports("avx2") != 0;
 #endif
-  return Instructions::portable;
+  return instructions == Instructions::portable;
+}
+
+Instructions best_instructions() {
+  static const Instructions best = has(Instructions::avx512) ? Instructions::avx512
+                                   : has(Instructions::avx2) ? Instructions::avx2
+                                                             : Instructions::portable;
+  return best;
+}
+
+std::size_t n_columns_read(std::size_t n_columns, Instructions instructions) {
+  return instructions == Instructions::avx512 ? n_columns : padded(n_columns);
 }
 
 bool add_products(const BitDigits &pass, BitRows weights, BitRows inputs,

@@ -11,15 +11,15 @@
 
 namespace bopscount {
 
-/// Columns are taken so many at a time; rows must be readable up to a multiple of it.
+/// Digits stand in groups of so many columns, which are taken at a time (by AVX-512, two of them).
 inline constexpr std::size_t column_step = 32;
 
-constexpr std::size_t padded(std::size_t n_columns) {
-  return (n_columns + column_step - 1) / column_step * column_step;
+constexpr std::size_t padded(std::size_t n, std::size_t step = column_step) {
+  return (n + step - 1) / step * step;
 }
 
-/// Rows of widths; what stands between the last column and `padded(n_columns)` is
-/// read, and counts for nothing.
+/// Rows of widths, to be readable up to `n_columns_read`; what stands there after the last column
+/// counts for nothing.
 struct BitRows {
   const std::uint8_t *first;
   std::ptrdiff_t stride;
@@ -34,6 +34,7 @@ struct BitRows {
 struct BitDigits {
   BitTerm term;
   unsigned shift;
+  std::size_t n_columns;
   /// For each `column_step` columns the lower digits, then the higher ones; signed.
   std::vector<std::int16_t> digits;
 };
@@ -43,10 +44,16 @@ struct BitDigits {
 std::vector<BitDigits> cut_into_digits(BitTerm term, std::span<const std::int64_t> coefficients);
 
 /// Which instructions to use; the results are the same.
-enum class Instructions : std::uint8_t { portable, avx2 };
+enum class Instructions : std::uint8_t { portable, avx2, avx512 };
+
+/// Whether this processor has them.
+bool has(Instructions instructions);
 
 /// The best that this processor has.
 Instructions best_instructions();
+
+/// How many columns of a row they read.
+std::size_t n_columns_read(std::size_t n_columns, Instructions instructions);
 
 /// Adds to sums[i], modulo 2^64, what `pass` comes to for row i of `weights` and `inputs`.
 /// False if some byte that was read is no width, be it after the last column.

@@ -15,12 +15,12 @@ namespace {
 constexpr std::size_t tile_bytes = 16 * 1024; ///< of each operand
 constexpr std::size_t max_tile = 128;
 
-/// Some rows of a matrix as `BitRows`: where they are, if they may be read up to the padded
-/// end, else as a copy.
+/// Some rows of a matrix as `BitRows` of `width` bytes: where they are, if so much may be read,
+/// else as a copy.
 class Tile {
 public:
-  Tile(const BitMatrix &matrix, std::size_t n_rows, std::size_t n_columns)
-      : matrix_(matrix), n_columns_(n_columns) {
+  Tile(const BitMatrix &matrix, std::size_t n_rows, std::size_t n_columns, std::size_t width)
+      : matrix_(matrix), n_columns_(n_columns), width_(width) {
     if (matrix.column_stride != 1 && n_columns > 1) return;
     const std::ptrdiff_t last = static_cast<std::ptrdiff_t>(n_rows - 1) * matrix.row_stride;
     end_ = std::max<std::ptrdiff_t>(0, last) + static_cast<std::ptrdiff_t>(n_columns);
@@ -34,16 +34,15 @@ public:
     const std::ptrdiff_t first = static_cast<std::ptrdiff_t>(begin) * matrix_.row_stride;
     const std::ptrdiff_t last =
         first + static_cast<std::ptrdiff_t>(n_rows - 1) * matrix_.row_stride;
-    const std::size_t width = padded(n_columns_);
-    if (std::max(first, last) + static_cast<std::ptrdiff_t>(width) <= end_)
+    if (std::max(first, last) + static_cast<std::ptrdiff_t>(width_) <= end_)
       return {matrix_.first + first, matrix_.row_stride};
-    copy_.resize(std::max(copy_.size(), n_rows * width), 1);
-    copy(matrix_.first + first, n_rows, width);
-    return {copy_.data(), one_row ? 0 : static_cast<std::ptrdiff_t>(width)};
+    copy_.resize(std::max(copy_.size(), n_rows * width_), 1);
+    copy(matrix_.first + first, n_rows);
+    return {copy_.data(), one_row ? 0 : static_cast<std::ptrdiff_t>(width_)};
   }
 
 private:
-  void copy(const std::uint8_t *from, std::size_t n_rows, std::size_t width) {
+  void copy(const std::uint8_t *from, std::size_t n_rows) {
     const auto row_stride = matrix_.row_stride, column_stride = matrix_.column_stride;
     const auto at = [&](std::size_t row, std::size_t column) {
       return from[static_cast<std::ptrdiff_t>(row) * row_stride +
@@ -52,16 +51,16 @@ private:
     if (std::abs(row_stride) < std::abs(column_stride)) {
       for (std::size_t column = 0; column < n_columns_; ++column)
         for (std::size_t row = 0; row < n_rows; ++row)
-          copy_[row * width + column] = at(row, column);
+          copy_[row * width_ + column] = at(row, column);
     } else {
       for (std::size_t row = 0; row < n_rows; ++row)
         for (std::size_t column = 0; column < n_columns_; ++column)
-          copy_[row * width + column] = at(row, column);
+          copy_[row * width_ + column] = at(row, column);
     }
   }
 
   BitMatrix matrix_;
-  std::size_t n_columns_;
+  std::size_t n_columns_, width_;
   /// How far the matrix reaches from its first element; nowhere if rows must be copied.
   std::ptrdiff_t end_ = PTRDIFF_MIN;
   std::vector<std::uint8_t> copy_;
@@ -160,8 +159,9 @@ void BitSearch::add_layers(std::span<const Layer> layers, std::span<const std::i
 template <class CountTile>
 void BitSearch::for_each_tile(const BitCandidates &candidates, std::size_t begin, std::size_t end,
                               CountTile count_tile) const {
-  Tile weight_tile(candidates.weights, candidates.n_rows, n_columns_);
-  Tile input_tile(candidates.inputs, candidates.n_rows, n_columns_);
+  const std::size_t width = n_columns_read(n_columns_, instructions_);
+  Tile weight_tile(candidates.weights, candidates.n_rows, n_columns_, width);
+  Tile input_tile(candidates.inputs, candidates.n_rows, n_columns_, width);
   for (std::size_t first = begin; first < end; first += tile_size_) {
     const std::size_t last = std::min(end, first + tile_size_);
     const BitRows weights = weight_tile.rows(first, last), inputs = input_tile.rows(first, last);
@@ -176,22 +176,20 @@ void BitSearch::for_each_tile(const BitCandidates &candidates, std::size_t begin
 
 void BitSearch::count(const BitCandidates &candidates, std::size_t begin, std::size_t end,
                       std::span<std::int64_t *const> values) const {
-  std::vector<std::uint64_t> buffer(tile_size_);
   for_each_tile(
       candidates, begin, end,
       [&](std::size_t first, std::size_t last, BitRows weights, BitRows inputs, auto check) {
-        const std::span tile(buffer.data(), last - first);
         bool checked = false;
         for (std::size_t i = 0; i < sums_.size(); ++i) {
           std::int64_t *out = values[i] + first;
+          // Modulo 2^64 on the way to what fits.
+          const std::span tile(reinterpret_cast<std::uint64_t *>(out), last - first);
           const bool in_range =
               sums_[i].always_fits() && sums_[i].start_rows(weights, inputs, tile, instructions_);
           if (!checked && !in_range) check();
           checked = true;
           if (sums_[i].always_fits()) {
             sums_[i].finish_rows(weights, inputs, tile);
-            std::ranges::transform(
-                tile, out, [](std::uint64_t sum) { return static_cast<std::int64_t>(sum); });
             continue;
           }
           for (std::size_t row = 0; row < tile.size(); ++row) {

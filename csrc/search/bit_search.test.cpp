@@ -8,6 +8,7 @@
 
 #include "../count.hpp"
 #include "../op_table.hpp"
+#include "every_instructions.hpp"
 
 using namespace bopscount;
 
@@ -87,7 +88,7 @@ TEST_CASE("candidates cost what their changed records cost, on every kind of ins
   const auto inputs = random_widths(n * network.n_columns, 2);
   for (const Rules rules : {Rules::torchstat, Rules::full}) {
     for (const Varied varied : {Varied{true, true}, Varied{true, false}, Varied{false, true}}) {
-      for (const Instructions instructions : {Instructions::portable, best_instructions()}) {
+      for (const Instructions instructions : every_instructions()) {
         BitSearch search(network.n_columns, varied, instructions);
         search.add_layers(network.layers, network.columns, rules, all_metrics);
         const BitCandidates candidates{
@@ -117,7 +118,7 @@ TEST_CASE("wide networks, whose sums of products need several turns on 32 bits")
     network.columns.push_back(static_cast<std::int32_t>(i));
   }
   const std::vector<std::uint8_t> sixteen(3 * network.n_columns, 16);
-  for (const Instructions instructions : {Instructions::portable, best_instructions()}) {
+  for (const Instructions instructions : every_instructions()) {
     BitSearch search(network.n_columns, {true, true}, instructions);
     constexpr std::array metrics = {Metric::bops};
     search.add_layers(network.layers, network.columns, Rules::full, metrics);
@@ -252,26 +253,5 @@ TEST_CASE("every polynomial is found, and rounding is none") {
     other.cells[cell] += 1;
     const auto fitted = fit(other); // 1 x 1 bit may be anything
     CHECK(fitted.has_value() == (cell == 0));
-  }
-}
-
-TEST_CASE("coefficients of 64 bits are cut and put together again") {
-  const std::vector<std::int64_t> coefficients = {INT64_MAX, INT64_MIN, 1, -1, 0, 1 << 15, -98304};
-  const std::vector<std::uint8_t> widths = random_widths(padded(coefficients.size()), 4);
-  const BitRows rows{widths.data(), 0};
-  for (const BitTerm term : bit_terms) {
-    std::vector<std::uint64_t> sums(2), expected(2);
-    for (const BitDigits &pass : cut_into_digits(term, coefficients)) {
-      add_products(pass, rows, rows, std::span(sums).first(1), Instructions::portable);
-      add_products(pass, rows, rows, std::span(sums).last(1), best_instructions());
-    }
-    for (std::size_t i = 0; i < coefficients.size(); ++i) {
-      BitPolynomial product;
-      for (std::size_t j = 0; j < bit_terms.size(); ++j)
-        product.coefficients[j] = bit_terms[j] == term ? coefficients[i] : 0;
-      for (std::uint64_t &sum : expected)
-        sum += static_cast<std::uint64_t>(product.at(widths[i], widths[i]));
-    }
-    CHECK(sums == expected);
   }
 }

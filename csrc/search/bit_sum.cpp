@@ -64,6 +64,7 @@ void BitSum::finish_rows(BitRows weights, BitRows inputs, std::span<std::uint64_
       }
     }
   }
+  if (shift_ == 0) return;
   const std::uint64_t round_up = (std::uint64_t{1} << shift_) - 1;
   for (std::uint64_t &sum : sums) sum = (sum + round_up) >> shift_;
 }
