@@ -5,15 +5,13 @@ from types import SimpleNamespace as Space
 import pytest
 import torch
 from low_bit import research
+from low_bit.recorded import ADAPTER, FLOATING, PRODUCER, USER, widths
 from low_bit.research import activation, conv
-from test_user_bits import widths
 from torch import nn
 
 import bopscount
-from bopscount._core import BIT_SOURCES
 from bopscount.adapters import FAMILIES, ODD, may_apply
 
-ADAPTER, FLOATING, PRODUCER = (BIT_SOURCES[name] for name in ("adapter", "floating", "producer"))
 SIZE = (4, 8, 8)
 MACS = 5 * 36 * 4 * 9
 PARAMS = 5 * 36
@@ -172,7 +170,7 @@ def test_what_the_user_registers_goes_before():
         found = widths(bopscount.trace(module, SIZE))
     finally:
         bopscount.unregister_layer(type(module))
-    assert found == {"": (2, 2, BIT_SOURCES["user"], BIT_SOURCES["user"])}
+    assert found == {"": (2, 2, USER, USER)}
     assert widths(bopscount.trace(module, SIZE))[""][:2] == (4, 4)
 
 

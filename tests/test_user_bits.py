@@ -4,14 +4,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from low_bit.recorded import FLOATING, FULL, PRODUCER, USER, widths
 from torch import nn
 
 import bopscount
 from bopscount import InputError
-from bopscount._core import BIT_SOURCES
 from bopscount.api import build_report
 
-FLOATING, USER, PRODUCER = (BIT_SOURCES[name] for name in ("floating", "user", "producer"))
 SIZE = (3, 8, 8)
 
 
@@ -40,30 +39,11 @@ class Network(nn.Module):
         return self.fc(x @ x.transpose(1, 2) @ x)
 
 
-def widths(table):
-    """(weight bits, input bits, sources) of each row with MACs, by path."""
-    macs = {kind["name"] for kind in bopscount._core.OP_TABLE if kind["macs"]}
-    names = [row["name"] for row in bopscount._core.OP_TABLE]
-    return {
-        table.owner_path(int(record["owner"])): tuple(
-            int(record[field])
-            for field in (
-                "weight_bits", "input_bits", "weight_bits_source", "input_bits_source",
-            )
-        )
-        for record in table.records
-        if names[record["kind"]] in macs
-    }  # fmt: skip
-
-
-FLOAT = (32, 32, FLOATING, FLOATING)
-
-
 def test_patterns_set_what_they_match_and_nothing_else():
     table = bopscount.trace(Network(), SIZE, bits={"layer*.conv": (1, 1), "fc": (8, 4)})
     assert widths(table) == {
-        "(matmul)": FLOAT,
-        "stem": FLOAT,
+        "(matmul)": FULL,
+        "stem": FULL,
         "layer1.conv": (1, 1, USER, USER),
         "layer2.conv": (1, 1, USER, USER),
         "fc": (8, 4, USER, USER),
@@ -90,7 +70,7 @@ def test_a_callable_gets_path_and_module():
     assert seen == {path: model.get_submodule(path) for path in
                     ("", "stem", "layer1.conv", "layer2.conv", "fc")}  # fmt: skip
     assert [path for path, row in found.items() if row == (2, 3, USER, USER)] == ["fc"]
-    assert found["layer1.conv"] == FLOAT
+    assert found["layer1.conv"] == FULL
 
 
 def test_the_user_has_the_last_word_over_registered_classes():
@@ -112,7 +92,7 @@ def test_every_call_takes_them_and_all_agree():
         assert bopscount.scan(model, SIZE, bits=bits, rules=rules) == expected
         report = build_report(model, SIZE, bits=bits, rules=rules, timing=False)
         assert report.totals == expected
-    assert widths(table)["layer1.conv"] == FLOAT, "the traced table stays"
+    assert widths(table)["layer1.conv"] == FULL, "the traced table stays"
 
 
 @pytest.mark.parametrize(
@@ -247,4 +227,4 @@ def test_an_op_in_place_takes_a_width_away():
             x.view(-1).mul_(3.5)
             return self.conv(x)
 
-    assert widths(bopscount.trace(InPlace(), SIZE))["conv"] == FLOAT
+    assert widths(bopscount.trace(InPlace(), SIZE))["conv"] == FULL
