@@ -1,6 +1,8 @@
-"""For each leaf class with a rule, a strategy of (module arguments, input shape)."""
+"""For each leaf class with a rule: a strategy of (module arguments, input shape); its module."""
 
+import torch
 from against_meta import one_or_each, shapes, sizes
+from hypothesis import reject
 from hypothesis import strategies as st
 from torch import nn
 
@@ -224,3 +226,13 @@ for _rank in (1, 2, 3):
     for _kind in ("MaxPool", "AvgPool", "LPPool"):
         if hasattr(nn, f"{_kind}{_rank}d"):
             CASES[getattr(nn, f"{_kind}{_rank}d")] = pools(_rank, _kind)
+
+
+def build(cls, kwargs, dtype):
+    """The module on meta; what torch does not let anyone construct is of no interest."""
+    try:
+        with torch.device("meta"):
+            module = cls(**kwargs)
+    except Exception:
+        reject()
+    return module.to(dtype).eval()

@@ -3,9 +3,9 @@
 import pytest
 import torch
 from against_meta import FLOATS, MOST_DTYPES, T, check, examples
-from hypothesis import given, reject
+from hypothesis import given
 from hypothesis import strategies as st
-from leaf_cases import CASES
+from leaf_cases import CASES, build
 from recurrent_cases import CELLS, RECURRENT
 from torch import nn
 from torch.nn.modules.dropout import _DropoutNd
@@ -19,16 +19,6 @@ DTYPES = st.sampled_from([torch.float32] * 4 + list(FLOATS))
 def test_every_leaf_rule_is_tested():
     assert {*CASES, *RECURRENT} == set(LEAF_RULES)
     assert {rule for rule in LEAF_RULES.values() if isinstance(rule, str)} == set(CORE_RULES)
-
-
-def build(cls, kwargs, dtype):
-    """The module on meta; what torch does not let anyone construct is of no interest."""
-    try:
-        with torch.device("meta"):
-            module = cls(**kwargs)
-    except Exception:
-        reject()
-    return module.to(dtype).eval()
 
 
 @pytest.mark.parametrize("cls", CASES, ids=lambda cls: cls.__name__)

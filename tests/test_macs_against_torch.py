@@ -7,9 +7,8 @@ from function_calls import CALLS
 from function_calls.common import flags
 from hypothesis import given, reject
 from hypothesis import strategies as st
-from leaf_cases import CASES
+from leaf_cases import CASES, build
 from recurrent_cases import CELLS, RECURRENT
-from test_leaf_shapes import build
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.flop_counter import FlopCounterMode
