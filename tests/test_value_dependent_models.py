@@ -68,7 +68,7 @@ def test_a_model_that_looks_at_values_is_run_and_says_so(forward, capsys):
     assert report.ran_model
     assert report.to_dict()["ran_model"] is True
     assert report.totals.macs == macs_by_values(forward)
-    assert "run" in capsys.readouterr().out.strip().splitlines()[-1]
+    assert "run once to be recorded" in capsys.readouterr().out.strip().splitlines()[-1]
     assert bopscount.scan(model, (8,), batch_size=3).macs == macs_by_values(forward)
 
 
