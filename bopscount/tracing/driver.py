@@ -16,8 +16,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch._C._functorch import is_functorch_wrapped_tensor
-from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from bopscount import _core
 from bopscount.adapters import adapter_for, at_path
@@ -27,7 +25,6 @@ from bopscount.layer_bits import LayerBits
 from bopscount.progress import progress_bar
 from bopscount.registry import rule_of
 from bopscount.tracing import functions  # noqa: F401 - it hands its rules to the core
-from bopscount.tracing.aten_rules import record_aten
 from bopscount.tracing.classes import classify
 from bopscount.tracing.emitter import Emitter
 from bopscount.tracing.functions.registry import Rule
@@ -40,6 +37,7 @@ from bopscount.tracing.guard import (
     untouched,
 )
 from bopscount.tracing.inputs import CONSTANT_ELEMENTS, ForwardCall, map_tensors, tensors_of
+from bopscount.tracing.modes import FUNCTION_MODE, Dispatched, Guarded
 from bopscount.tracing.registered import answer_by_shape, record_registered
 
 TRACING = RLock()
@@ -180,12 +178,12 @@ class Driver:
                     restores.pop()
 
             try:
-                self.tracer.run(self.model, body, tidy, _MODE, [self._scripted()], training)
+                self.tracer.run(self.model, body, tidy, FUNCTION_MODE, [self._scripted()], training)
             except Exception as error:
                 raise self._explain(error) from error
 
     def _run_guarded(self, body: Callable[[], Any]) -> None:
-        with _Guarded(self.before_op):
+        with Guarded(self.before_op):
             body()
 
     def before_op(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -297,7 +295,7 @@ class Driver:
 
     def ask_stand_in(self, cls: Any, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """What a class that stands for tensors makes of a function, on tensors that are seen."""
-        with _MODE:
+        with FUNCTION_MODE:
             return cls.__torch_function__(func, types, args, kwargs)
 
     def fall_back(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -317,7 +315,7 @@ class Driver:
         mark = len(self.tracer)
         late, self._recorded_late = self._recorded_late, True
         try:
-            with _Dispatched(self, stays=func in _MOVES):
+            with Dispatched(self, stays=func in _MOVES):
                 out = func(*args, **kwargs)
         finally:
             self._recorded_late = late
@@ -383,7 +381,7 @@ def _ask_adapters(module: nn.Module) -> tuple[LayerBits, str | None] | None:
     """
     guard = TensorGuard(module)
     try:
-        with untouched(module), torch.no_grad(), _Guarded(guard.before_op):
+        with untouched(module), torch.no_grad(), Guarded(guard.before_op):
             return adapter_for(module)
     finally:
         guard.restore()
@@ -413,49 +411,3 @@ def _stay_here(func: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
 
 def _elements(value: Any) -> int:
     return sum(tensor.numel() for tensor in tensors_of(value))
-
-
-class _Functions(TorchFunctionMode):
-    """Shows the active tracer every torch function that Python code of this thread calls."""
-
-    __torch_function__ = _core.torch_function()
-
-
-_MODE = _Functions()
-
-
-class _Guarded(TorchDispatchMode):
-    """Sees that no op of a real run, recorded or not, writes on the model."""
-
-    def __init__(self, before_op: Callable[..., None]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._before_op = before_op
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self._before_op(func, args, kwargs or {})
-        return func(*args, **(kwargs or {}))
-
-
-class _Dispatched(TorchDispatchMode):
-    """Shows every ATen op, and sees that none writes on the model.
-
-    Attributes:
-        stays: Whether a copy to another device stays on meta: constants may be believed there.
-    """
-
-    def __init__(self, driver: Driver, stays: bool) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._driver, self._stays = driver, stays
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        self._driver.guard.before_op(func, args, kwargs)
-        if not self._driver.real:
-            values = (args, kwargs)
-            if any(tensor.is_meta for tensor in tensors_of(values)):
-                args, kwargs = map_tensors(self._driver.to_meta, values)
-                if self._stays and kwargs.get("device") is not None:
-                    kwargs = {**kwargs, "device": torch.device("meta")}
-        out = func(*args, **kwargs)
-        record_aten(self._driver.emitter, func, args, kwargs, out)
-        return out

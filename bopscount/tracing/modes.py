@@ -1,0 +1,67 @@
+"""Torch's modes under which a forward runs.
+
+One shows a trace every torch function; the others see the ATen ops, none of which may write on
+the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from bopscount import _core
+from bopscount.tracing.aten_rules import record_aten
+from bopscount.tracing.inputs import map_tensors, tensors_of
+
+if TYPE_CHECKING:
+    from bopscount.tracing.driver import Driver
+
+
+class _Functions(TorchFunctionMode):
+    """Shows the active tracer every torch function that Python code of this thread calls."""
+
+    __torch_function__ = _core.torch_function()
+
+
+FUNCTION_MODE = _Functions()
+
+
+class Guarded(TorchDispatchMode):
+    """Sees that no op of a real run, recorded or not, writes on the model."""
+
+    def __init__(self, before_op: Callable[..., None]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._before_op = before_op
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self._before_op(func, args, kwargs or {})
+        return func(*args, **(kwargs or {}))
+
+
+class Dispatched(TorchDispatchMode):
+    """Shows every ATen op, and sees that none writes on the model.
+
+    Attributes:
+        stays: Whether a copy to another device stays on meta: constants may be believed there.
+    """
+
+    def __init__(self, driver: Driver, stays: bool) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._driver, self._stays = driver, stays
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        self._driver.guard.before_op(func, args, kwargs)
+        if not self._driver.real:
+            values = (args, kwargs)
+            if any(tensor.is_meta for tensor in tensors_of(values)):
+                args, kwargs = map_tensors(self._driver.to_meta, values)
+                if self._stays and kwargs.get("device") is not None:
+                    kwargs = {**kwargs, "device": torch.device("meta")}
+        out = func(*args, **kwargs)
+        record_aten(self._driver.emitter, func, args, kwargs, out)
+        return out
