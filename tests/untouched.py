@@ -6,6 +6,7 @@ import random
 import numpy as np
 import pytest
 import torch
+import torch._dynamo  # Torch does on first use, and adds to itself: not to be laid to a trace.
 from torch import nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
@@ -138,6 +139,10 @@ OWNERS = (
     nn.Module,
     torch.nn.init,
 )
+
+
+# Adds __slotnames__ to the class on first use: likewise.
+pickle.dumps(torch.zeros(1))
 
 
 def torch_state():
