@@ -178,7 +178,8 @@ private:
       return "'" + columns_[column] + "' of candidate " + std::to_string(candidate);
     };
     try {
-      for_each_block_without_gil(n_candidates, search_.block_size(), n_threads, count_block);
+      for_each_block_without_gil(n_candidates, search_.block_size(n_candidates), n_threads,
+                                 count_block);
     } catch (const BadBits &error) {
       throw py::value_error(std::string(error.of_weight ? "weight_bits" : "input_bits") +
                             " must be 1 to " + std::to_string(max_bits) + ", got " +

@@ -1,6 +1,7 @@
 /// Costs of very many candidates, each a row of bit widths.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -57,8 +58,12 @@ public:
   void add_layers(std::span<const Layer> layers, std::span<const std::int32_t> columns, Rules rules,
                   std::span<const Metric> metrics);
 
-  /// Candidates that a thread takes at a time.
-  std::size_t block_size() const { return tiles_a_block * tile_size_; }
+  /// How many of so many candidates a thread takes at a time: longer runs are read faster, as
+  /// long as there are enough of them for all threads.
+  std::size_t block_size(std::size_t n_candidates) const {
+    const std::size_t n_tiles = n_candidates / tile_size_ / enough_blocks;
+    return tile_size_ * std::clamp(n_tiles, min_tiles_a_block, max_tiles_a_block);
+  }
   /// Writes sum i of candidate j, in [begin, end), to values[i][j]. Throws BadBits,
   /// LayerCostOverflow or SumOverflow.
   void count(const BitCandidates &candidates, std::size_t begin, std::size_t end,
@@ -69,7 +74,8 @@ public:
                   std::span<std::uint64_t *const> low) const;
 
 private:
-  static constexpr std::size_t tiles_a_block = 16;
+  static constexpr std::size_t enough_blocks = 32;
+  static constexpr std::size_t min_tiles_a_block = 16, max_tiles_a_block = 128;
 
   template <class CountTile>
   void for_each_tile(const BitCandidates &candidates, std::size_t begin, std::size_t end,

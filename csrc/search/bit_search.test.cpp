@@ -255,3 +255,12 @@ TEST_CASE("every polynomial is found, and rounding is none") {
     CHECK(fitted.has_value() == (cell == 0));
   }
 }
+
+TEST_CASE("blocks are long only where there are enough of them") {
+  const BitSearch search(54, {true, true});
+  CHECK(search.block_size(0) == search.block_size(1));
+  CHECK(search.block_size(0) > 0);
+  CHECK(search.block_size(1'000'000) > search.block_size(10'000));
+  CHECK(1'000'000 / search.block_size(1'000'000) >= 32);
+  CHECK(search.block_size(SIZE_MAX) == search.block_size(SIZE_MAX / 2));
+}
