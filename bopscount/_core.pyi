@@ -71,6 +71,12 @@ def set_answers(
 ) -> None:
     """Says which torch functions are questions, views, or have a rule."""
 
+def set_direct(functions: list[tuple[Any, Any, bool]], plain: set[type]) -> None:
+    """Says which of torch's functions are answered before torch asks the function mode."""
+
+def handle_torch_function(public_api: Any, relevant_args: Any, *args: Any, **kwargs: Any) -> Any:
+    """Answers for the active tracer; torch.overrides.handle_torch_function if there is none."""
+
 def emit(
     kind: int,
     op: str,

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch._dynamo  # Torch does on first use, and adds to itself: not to be laid to a trace.
+from entries import entries
 from torch import nn
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
@@ -135,6 +136,9 @@ OWNERS = (
     torch.jit.ScriptFunction,
     torch.Tensor,
     torch._C._TensorBase,
+    torch._tensor,
+    torch.functional,
+    torch.overrides,
     nn.functional,
     nn.Module,
     torch.nn.init,
@@ -159,6 +163,7 @@ def torch_state():
             for name, hooks in vars(nn.modules.module).items()
             if name.startswith("_global") and isinstance(hooks, dict)
         ],
+        "entries": entries(),
         "inference": torch.is_inference_mode_enabled(),
         "device": torch.get_default_device(),
     }

@@ -37,7 +37,7 @@ from bopscount.tracing.guard import (
     untouched,
 )
 from bopscount.tracing.inputs import CONSTANT_ELEMENTS, ForwardCall, map_tensors, tensors_of
-from bopscount.tracing.modes import FUNCTION_MODE, Dispatched, Guarded
+from bopscount.tracing.modes import FUNCTION_MODE, Dispatched, Guarded, handlers
 from bopscount.tracing.registered import answer_by_shape, record_registered
 
 TRACING = RLock()
@@ -178,7 +178,8 @@ class Driver:
                     restores.pop()
 
             try:
-                self.tracer.run(self.model, body, tidy, FUNCTION_MODE, [self._scripted()], training)
+                patches = [self._scripted(), *handlers()]
+                self.tracer.run(self.model, body, tidy, FUNCTION_MODE, patches, training)
             except Exception as error:
                 raise self._explain(error) from error
 

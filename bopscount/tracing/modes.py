@@ -28,6 +28,21 @@ class _Functions(TorchFunctionMode):
 
 
 FUNCTION_MODE = _Functions()
+_HANDLE = torch.overrides.handle_torch_function
+
+
+def handlers() -> list[tuple[Any, str, Any]]:
+    """Where torch's functions in Python find what shows them to a mode, and what does it at once.
+
+    As (module, name, value to be set for the time of a trace).
+    """
+    modules = (torch.nn.functional, torch.functional, torch._tensor, torch.overrides)
+    name = "handle_torch_function"
+    return [
+        (module, name, _core.handle_torch_function)
+        for module in modules
+        if getattr(module, name, None) is _HANDLE
+    ]
 
 
 class Guarded(TorchDispatchMode):

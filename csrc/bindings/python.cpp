@@ -71,7 +71,8 @@ const Names &names() {
                  intern("fill_"),
                  intern("adapt"),
                  intern("keep"),
-                 intern("ask_stand_in")};
+                 intern("ask_stand_in"),
+                 intern("__getattr__")};
   }();
   return interned;
 }

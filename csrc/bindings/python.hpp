@@ -48,7 +48,7 @@ struct Names {
       *backward_hooks, *backward_pre_hooks, *same, *mode, *padding_mode, *zeros, *reflect,
       *circular, *divisor_override, *approximate, *lambd, *data, *is_meta, *classify, *rewrite,
       *fall_back, *view, *constant, *run_for_real, *is_tainted, *call, *name, *fill, *adapt, *keep,
-      *ask_stand_in;
+      *ask_stand_in, *getattr;
 };
 const Names &names();
 

@@ -1,3 +1,5 @@
+#include <optional>
+
 #include "snapshot.hpp"
 #include "tracer_detail.hpp"
 
@@ -23,8 +25,17 @@ const Torch &torch() {
         py::object(py::module_::import("torch").attr("device")("meta")).release().ptr(),
         get("torch._C", "DisableTorchFunction"),
         py::object(py::module_::import("torch.nn").attr("Module").attr("__call__")).release().ptr(),
+        py::object(py::module_::import("torch.nn").attr("Module").attr("__getattr__"))
+            .release()
+            .ptr(),
         py::make_tuple("dtype", "device").release().ptr(),
-        get("torch._C._functorch", "peek_interpreter_stack")};
+        get("torch._C._functorch", "peek_interpreter_stack"),
+        get("torch", "Size"),
+        get("torch.overrides", "handle_torch_function"),
+        get("torch._C", "_len_torch_function_stack"),
+        get("torch._C", "_is_torch_function_mode_enabled"),
+        get("torch._C", "_pop_torch_function_stack"),
+        get("torch._C", "_push_on_torch_function_stack")};
   }();
   return found;
 }
@@ -43,10 +54,9 @@ Tracer::~Tracer() {
 
 void Tracer::release() {
   for (PyObject *tensor : kept_) Py_DECREF(tensor);
-  for (auto &[key, tensor] : templates_) Py_XDECREF(tensor);
   kept_.clear();
   seen_.clear();
-  templates_.clear();
+  forms_.clear();
   for (Node &node : nodes_) {
     node.python_rule = node.class_name = nullptr;
     node.adapter_rule = Ref();
@@ -65,21 +75,27 @@ std::size_t Tracer::FormHash::operator()(const Form &key) const {
 
 bool Tracer::is_mine() const { return thread_ == PyThread_get_thread_ident(); }
 
+Tracer *tracer_here() { return active != nullptr && active->is_mine() ? active : nullptr; }
+
 Tracer &active_tracer() {
-  if (active == nullptr || !active->is_mine())
-    throw std::runtime_error("no tracer is active in this thread");
-  return *active;
+  Tracer *const tracer = tracer_here();
+  if (tracer == nullptr) throw std::runtime_error("no tracer is active in this thread");
+  return *tracer;
 }
 
 namespace {
 
-/// What module classes have as tp_call when nobody traces.
-std::unordered_map<PyTypeObject *, ternaryfunc> original_calls;
+/// What module classes have in their slots when nobody traces.
+struct Slots {
+  ternaryfunc call;
+  getattrofunc get;
+};
+std::unordered_map<PyTypeObject *, Slots> original_slots;
 
 /// What they have while somebody does.
 PyObject *traced_call(PyObject *module, PyObject *args, PyObject *keywords) {
   return guarded([&]() -> PyObject * {
-    if (active == nullptr || !active->is_mine()) return call_as_ever(module, args, keywords);
+    if (tracer_here() == nullptr) return call_as_ever(module, args, keywords);
     if (keywords == nullptr || PyDict_GET_SIZE(keywords) == 0)
       return active->call(module, &PyTuple_GET_ITEM(args, 0), PyTuple_GET_SIZE(args), nullptr);
     std::vector<PyObject *> all(&PyTuple_GET_ITEM(args, 0),
@@ -96,17 +112,26 @@ PyObject *traced_call(PyObject *module, PyObject *args, PyObject *keywords) {
   });
 }
 
-/// Stands in for the calls of module classes for a scope.
+PyObject *traced_get(PyObject *module, PyObject *name) {
+  if (const Tracer *tracer = tracer_here())
+    if (PyObject *held = tracer->held(module, name)) return held;
+  return original_slots.at(Py_TYPE(module)).get(module, name);
+}
+
+/// Stands in for the calls of module classes for a scope, and for how they find the parameters
+/// and modules that they hold, which Python would first raise an error for.
 ///
-/// In the slot that their calls go through and not as an attribute `__call__`: Python then
+/// In the slots that Python goes through and not as attributes such as `__call__`: Python then
 /// needs not forget what it has cached of each class, and other threads' lookups see nothing.
-class CallSlots {
+class ClassSlots {
 public:
-  ~CallSlots() {
+  ~ClassSlots() {
     for (PyTypeObject *type : types_) {
       // Somebody who has set __call__ meanwhile has set the slot anew.
-      if (type->tp_call == &traced_call) type->tp_call = original_calls.at(type);
-      original_calls.erase(type);
+      const Slots &original = original_slots.at(type);
+      if (type->tp_call == &traced_call) type->tp_call = original.call;
+      if (type->tp_getattro == &traced_get) type->tp_getattro = original.get;
+      original_slots.erase(type);
       Py_DECREF(type);
     }
   }
@@ -114,8 +139,11 @@ public:
     if (type->tp_call == &traced_call) return; // by a trace around this one
     types_.push_back(type);
     Py_INCREF(type);
-    original_calls[type] = type->tp_call;
+    original_slots[type] = {type->tp_call, type->tp_getattro};
     type->tp_call = &traced_call;
+    if (type->tp_getattro == torch().module->tp_getattro &&
+        _PyType_Lookup(type, names().getattr) == torch().module_getattr)
+      type->tp_getattro = &traced_get;
   }
 
 private:
@@ -177,6 +205,8 @@ public:
         dispatches_(length("_len_torch_dispatch_stack")) {
     call_torch("_push_on_torch_function_stack", mode);
   }
+  /// With ours, of functions.
+  long n_functions() const { return functions_ + 1; }
   ~Modes() {
     // One more than ours only where an interrupt came between a mode and its end.
     while (length("_len_torch_function_stack") > functions_)
@@ -199,9 +229,9 @@ private:
 } // namespace
 
 PyObject *call_as_ever(PyObject *module, PyObject *args, PyObject *keywords) {
-  const auto original = original_calls.find(Py_TYPE(module));
+  const auto original = original_slots.find(Py_TYPE(module));
   const ternaryfunc call =
-      original == original_calls.end() ? Py_TYPE(module)->tp_call : original->second;
+      original == original_slots.end() ? Py_TYPE(module)->tp_call : original->second.call;
   return call(module, args, keywords);
 }
 
@@ -211,7 +241,7 @@ void Tracer::run(const py::object &model, const py::object &body, const py::obje
   const GradMode grad_mode; // what tidies up may be interrupted in its midst too
   {
     Snapshot snapshot(model);
-    CallSlots slots;
+    ClassSlots slots;
     for (const auto &[cls, about] : classes_) slots.set(cls);
     Patches set;
     for (const py::handle patch : patches) {
@@ -222,6 +252,9 @@ void Tracer::run(const py::object &model, const py::object &body, const py::obje
     if (!training) snapshot.set_eval();
     call_torch("_set_grad_enabled", Py_False);
     const Modes modes(mode.ptr());
+    n_function_modes_ = modes.n_functions();
+    std::optional<DirectCalls> direct;
+    if (!real_) direct.emplace();
     thread_ = PyThread_get_thread_ident();
     Tracer *const previous = active;
     active = this;

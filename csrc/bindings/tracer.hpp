@@ -66,6 +66,8 @@ struct ModuleClass {
 struct Form {
   Dims dims;
   PyObject *dtype = nullptr;
+  /// A tensor of this form on meta, to be copied, and its size; null until they are asked for.
+  mutable Ref tensor{}, size{};
   bool operator==(const Form &other) const { return dtype == other.dtype && dims == other.dims; }
 };
 
@@ -77,13 +79,28 @@ struct Value {
 };
 
 /// Functions that are answered without Python, by what they take.
-enum class NativeForm { linear, matmul, binary, binary_in_place, dropout, set_item };
+enum class NativeForm {
+  linear,
+  matmul,
+  binary,
+  binary_in_place,
+  unary,
+  activation, ///< unary, with an argument `inplace`
+  dropout,
+  set_item
+};
 struct Native {
   NativeForm form;
   std::uint16_t kind;
   PyObject *name;   ///< of the op in its record
   std::size_t rank; ///< of the operands; 0 for any
 };
+
+struct Answer;
+struct Arguments;
+
+/// What is asked of a tensor without a change to it, where that can be known without torch.
+enum class Question { other, shape, size, dim, dtype, is_nested };
 
 /// A module whose forward runs.
 struct Frame {
@@ -137,6 +154,11 @@ public:
                     const py::dict &attributes, const py::object &weight, const py::object &bias);
   /// What a torch function returns, recorded; the mode's __torch_function__.
   PyObject *function(PyObject *func, PyObject *args, PyObject *keywords);
+  /// Whether a torch function called now would come to `function` through the mode.
+  bool is_on_top() const;
+  PyObject *answer_question(Question question, PyObject *const *args, Py_ssize_t n_args);
+  /// The same as `function` where the mode is on its stack, or null where that has to be asked.
+  PyObject *direct(const Answer &answer, PyObject *func, const Arguments &given);
   /// The same where an argument of class `type` only stands for a tensor: the class says which
   /// functions of tensors it comes to, and these are recorded.
   PyObject *function_of(PyObject *type, PyObject *func, PyObject *types, PyObject *args,
@@ -171,6 +193,9 @@ public:
 
   /// What a call of a module does in its place.
   PyObject *call(PyObject *module, PyObject *const *args, Py_ssize_t n_args, PyObject *names);
+  /// The parameter, buffer or module of that name that a module of the model holds, as
+  /// nn.Module.__getattr__ finds it; null, with no error, if that has to be asked.
+  PyObject *held(PyObject *module, PyObject *name) const;
   /// Whether this thread is the one that traces.
   bool is_mine() const;
 
@@ -216,6 +241,9 @@ private:
   };
   bool any_live(PyObject *value, Constants &constants, int depth = 0);
   bool is_live(PyObject *tensor) const;
+  bool is_made(PyObject *tensor) const;
+  bool is_on_meta(PyObject *tensor);
+  PyObject *answer_at_once(const Answer &answer, PyObject *args, PyObject *keywords);
   PyObject *resized(bool copies, PyObject *args, PyObject *keywords);
   PyObject *view(PyObject *func, PyObject *args, PyObject *keywords);
   bool look_at_floats(PyObject *tensor, Value &value);
@@ -223,6 +251,7 @@ private:
   PyObject *linear(const Native &function, PyObject *args, PyObject *keywords);
   PyObject *matmul(const Native &function, PyObject *args, PyObject *keywords);
   PyObject *binary(const Native &function, PyObject *args, PyObject *keywords);
+  PyObject *unary(const Native &function, PyObject *args, PyObject *keywords);
   PyObject *dropout(PyObject *args, PyObject *keywords);
   PyObject *set_item(const Native &function, PyObject *args);
   void describe(Layer &layer, const Value *operands, std::size_t n_operands, const Form *out,
@@ -231,6 +260,8 @@ private:
                       std::size_t n_operands, const Form *out);
   PyObject *record_new(const Native &function, Layer &layer, const Value *operands,
                        std::size_t n_operands, const Form *out);
+  PyObject *record_into(const Native &function, Layer &layer, const Value *operands,
+                        std::size_t n_operands);
   std::int32_t record(const Layer &layer, PyObject *op, const Dims &in, const Dims &out,
                       const Recording::Slot *inputs, std::size_t n_inputs, std::size_t n_carriers);
   std::int64_t elements_of(PyObject *parameter);
@@ -244,7 +275,8 @@ private:
   struct Seen {
     Recording::Slot slot;
     const Form *form;
-    bool made; ///< by this tracer: on meta
+    bool made;            ///< by this tracer: contiguous, and on meta
+    bool on_meta = false; ///< known to be
   };
 
   friend class FunctionModesOff;
@@ -254,13 +286,13 @@ private:
   bool real_;
   bool global_hooks_ = false; ///< torch calls hooks for every module
   unsigned long thread_ = 0;
+  long n_function_modes_ = 0; ///< with this tracer's on top
   std::vector<Node> nodes_;
   std::unordered_map<PyObject *, std::int32_t> index_of_;
   std::unordered_map<PyTypeObject *, ModuleClass> classes_;
   std::unordered_set<PyObject *> marked_; ///< modules that an adapter of their parent is about
   std::unordered_map<PyObject *, Dtype> dtypes_;
-  /// One tensor of each form, to be copied; null before the first.
-  std::unordered_map<Form, PyObject *, FormHash> templates_;
+  std::unordered_set<Form, FormHash> forms_;
   std::unordered_map<PyObject *, Seen> seen_;
   std::vector<PyObject *> kept_; ///< tensors whose address is in seen_; owned
   std::vector<Frame> frames_;
@@ -275,6 +307,8 @@ private:
 void register_tracer(py::module_ &module);
 /// The functions of the module that rules call; they record in the active tracer.
 void register_functions(py::module_ &module);
+/// The entries that torch's functions have while a model is traced.
+void register_direct(py::module_ &module);
 /// The tracer that is active in this thread; RuntimeError if there is none.
 Tracer &active_tracer();
 /// Sets one field of a record by its name; TypeError or ValueError if it cannot.

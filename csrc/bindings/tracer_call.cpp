@@ -2,26 +2,6 @@
 #include "tracer_detail.hpp"
 
 namespace bopscount::bindings {
-namespace {
-
-/// Arguments of a vector call as a tuple and a dict.
-struct Arguments {
-  Ref positional, named;
-
-  Arguments(PyObject *const *args, Py_ssize_t n_args, PyObject *keywords)
-      : positional(checked(PyTuple_New(n_args))), named(checked(PyDict_New())) {
-    for (Py_ssize_t i = 0; i < n_args; ++i) {
-      Py_INCREF(args[i]);
-      PyTuple_SET_ITEM(positional.get(), i, args[i]);
-    }
-    const Py_ssize_t n_keywords = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
-    for (Py_ssize_t i = 0; i < n_keywords; ++i)
-      PyDict_SetItem(named.get(), PyTuple_GET_ITEM(keywords, i), args[n_args + i]);
-  }
-};
-
-} // namespace
-
 PyObject *Tracer::call(PyObject *module, PyObject *const *args, Py_ssize_t n_args,
                        PyObject *keywords) {
   const auto found = index_of_.find(module);
@@ -37,6 +17,23 @@ PyObject *Tracer::call(PyObject *module, PyObject *const *args, Py_ssize_t n_arg
     if (output != nullptr || PyErr_Occurred()) return output;
   }
   return enter(node, found->second, args, n_args, keywords);
+}
+
+PyObject *Tracer::held(PyObject *module, PyObject *name) const {
+  const auto found = index_of_.find(module);
+  if (found == index_of_.end() || _PyType_Lookup(Py_TYPE(module), name) != nullptr) return nullptr;
+  PyObject *const dict = nodes_[static_cast<std::size_t>(found->second)].dict;
+  const bool own = item(dict, name) != nullptr;
+  for (PyObject *kind : {names().parameters, names().buffers, names().modules}) {
+    PyObject *const holder = own ? nullptr : item(dict, kind);
+    if (holder == nullptr || !(PyDict_CheckExact(holder) || PyODict_CheckExact(holder))) break;
+    if (PyObject *value = item(holder, name)) {
+      Py_INCREF(value);
+      return value;
+    }
+  }
+  PyErr_Clear();
+  return nullptr;
 }
 
 /// What is known of a tensor; false, with no error set, for what is none or has symbolic sizes.

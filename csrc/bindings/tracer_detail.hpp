@@ -36,7 +36,9 @@ inline Ref checked(PyObject *owned) {
 /// What the tracer asks torch for, looked up once a process.
 struct Torch {
   PyTypeObject *tensor, *parameter, *module, *script_method;
-  PyObject *empty, *meta, *disable, *module_call, *empty_keywords, *peek_transform;
+  PyObject *empty, *meta, *disable, *module_call, *module_getattr, *empty_keywords, *peek_transform,
+      *size, *handle, *n_function_modes, *function_mode_enabled, *pop_function_mode,
+      *push_function_mode;
 };
 const Torch &torch();
 
@@ -57,6 +59,47 @@ inline bool is_basic_index(PyObject *index) {
   return PyLong_CheckExact(index) || PySlice_Check(index) || index == Py_None ||
          index == Py_Ellipsis;
 }
+
+/// Arguments of a vector call as a tuple and a dict.
+struct Arguments {
+  Ref positional, named;
+
+  Arguments(PyObject *const *args, Py_ssize_t n_args, PyObject *keywords)
+      : positional(checked(PyTuple_New(n_args))), named(checked(PyDict_New())) {
+    for (Py_ssize_t i = 0; i < n_args; ++i) {
+      Py_INCREF(args[i]);
+      PyTuple_SET_ITEM(positional.get(), i, args[i]);
+    }
+    const Py_ssize_t n_keywords = keywords == nullptr ? 0 : PyTuple_GET_SIZE(keywords);
+    for (Py_ssize_t i = 0; i < n_keywords; ++i)
+      PyDict_SetItem(named.get(), PyTuple_GET_ITEM(keywords, i), args[n_args + i]);
+  }
+};
+
+/// Takes the topmost mode, a tracer's, off the stack of function modes while it lives, as torch
+/// does for it.
+class ModePopped {
+public:
+  ModePopped();
+  ~ModePopped();
+  ModePopped(const ModePopped &) = delete;
+  ModePopped &operator=(const ModePopped &) = delete;
+
+private:
+  Ref mode_;
+};
+
+/// Gives torch's functions entries that ask the active tracer first, while it lives.
+class DirectCalls {
+public:
+  DirectCalls();
+  ~DirectCalls();
+  DirectCalls(const DirectCalls &) = delete;
+  DirectCalls &operator=(const DirectCalls &) = delete;
+};
+
+/// The tracer that is active in this thread; null if there is none.
+Tracer *tracer_here();
 
 /// Calls a module as if nobody traced.
 PyObject *call_as_ever(PyObject *module, PyObject *args, PyObject *keywords);

@@ -1,34 +1,11 @@
 // Functions between the modules: which action each asks for, and what its rule may call.
 #include <memory>
 
+#include "tracer_answers.hpp"
 #include "tracer_detail.hpp"
 
 namespace bopscount::bindings {
 namespace {
-
-/// What is done with a torch function.
-enum class Action {
-  free,     ///< a question: torch answers it
-  reshapes, ///< likewise, but the tensor is another afterwards
-  view,     ///< torch makes it, on the same memory
-  item,     ///< likewise by numbers and slices; a rule by anything else
-  makes,    ///< a rule that looks after its constants itself
-  rule,     ///< a rule
-};
-
-/// Whether a function gives its tensor the sizes that follow, such as view(2, -1).
-enum class Resizing {
-  no,
-  in_place, ///< where strides allow
-  copying,  ///< always, by a copy if need be
-};
-
-struct Answer {
-  Action action;
-  PyObject *rule; ///< (driver, func, args, kwargs) -> output or NotImplemented
-  Resizing resizing = Resizing::no;
-  const Native *native = nullptr; ///< asked before the rule
-};
 
 /// Function -> index in the answers. By equality: torch makes property getters anew.
 PyObject *answer_numbers = nullptr;
@@ -39,6 +16,7 @@ Native native_of(const py::tuple &given) {
   static const std::unordered_map<std::string, NativeForm> forms{
       {"linear", NativeForm::linear},   {"matmul", NativeForm::matmul},
       {"binary", NativeForm::binary},   {"binary_in_place", NativeForm::binary_in_place},
+      {"unary", NativeForm::unary},     {"activation", NativeForm::activation},
       {"dropout", NativeForm::dropout}, {"set_item", NativeForm::set_item}};
   return {forms.at(given[0].cast<std::string>()), given[1].cast<std::uint16_t>(),
           py::object(given[2]).release().ptr(), given[3].cast<std::size_t>()};
@@ -80,6 +58,8 @@ void set_answers(const py::object &free, const py::object &reshaping, const py::
   for (const py::handle function : reshaping) add(function, Action::reshapes, nullptr);
 }
 
+} // namespace
+
 const Answer *answer_of(PyObject *function) {
   PyObject *number =
       answer_numbers == nullptr ? nullptr : PyDict_GetItemWithError(answer_numbers, function);
@@ -89,6 +69,8 @@ const Answer *answer_of(PyObject *function) {
   }
   return &answers[PyLong_AsSize_t(number)];
 }
+
+namespace {
 
 bool is_tensor(PyObject *value) {
   PyTypeObject *type = Py_TYPE(value);
@@ -134,10 +116,26 @@ bool to_sizes(PyObject *args, const Dims &in, Dims &out) {
 
 } // namespace
 
+bool Tracer::is_made(PyObject *tensor) const {
+  const auto found = seen_.find(tensor);
+  return found != seen_.end() && found->second.made;
+}
+
+/// Whether a tensor has no values, for all the tracer knows.
+bool Tracer::is_on_meta(PyObject *tensor) {
+  if (Py_TYPE(tensor) != torch().tensor) return false;
+  const auto found = seen_.find(tensor);
+  if (found == seen_.end()) return false;
+  if (!found->second.made && !found->second.on_meta) {
+    const FunctionModesOff off(*this);
+    found->second.on_meta = checked(PyObject_GetAttr(tensor, names().is_meta)).get() == Py_True;
+  }
+  return found->second.made || found->second.on_meta;
+}
+
 /// Whether a tensor depends on the input or is a parameter: its values are not to be asked for.
 bool Tracer::is_live(PyObject *tensor) const {
-  const auto found = seen_.find(tensor);
-  if (found != seen_.end() && found->second.made) return true;
+  if (is_made(tensor)) return true;
   const Ref is_meta = checked(PyObject_GetAttr(tensor, names().is_meta));
   if (is_meta.get() == Py_True) return true;
   if (Py_TYPE(tensor) != torch().tensor &&
@@ -191,6 +189,7 @@ PyObject *Tracer::resized(bool copies, PyObject *args, PyObject *keywords) {
   const bool made = found != seen_.end() && found->second.made && found->second.form != nullptr;
   if (!made) {
     if (!copies || is_transformed()) return nullptr;
+    const FunctionModesOff off(*this);
     const Ref is_meta = checked(PyObject_GetAttr(base, names().is_meta));
     if (is_meta.get() != Py_True) return nullptr;
   }
@@ -232,12 +231,28 @@ PyObject *Tracer::function_of(PyObject *type, PyObject *func, PyObject *types, P
   return out.get() == Py_NotImplemented ? function(func, args, keywords) : out.release();
 }
 
+/// What a function of what the tracer has made returns, where that is known without asking torch
+/// or Python; null, maybe with an error, if it is not.
+PyObject *Tracer::answer_at_once(const Answer &answer, PyObject *args, PyObject *keywords) {
+  if (answer.resizing != Resizing::no)
+    if (PyObject *out = resized(answer.resizing == Resizing::copying, args, keywords)) return out;
+  if (answer.native == nullptr || real_ || PyTuple_GET_SIZE(args) == 0) return nullptr;
+  // Of constants values may be asked.
+  if (!is_on_meta(PyTuple_GET_ITEM(args, 0))) return nullptr;
+  for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(args); ++i) {
+    PyObject *arg = PyTuple_GET_ITEM(args, i);
+    if (!is_tensor(arg) || is_made(arg)) continue;
+    if (is_transformed()) return nullptr;
+    break;
+  }
+  return native(*answer.native, args, keywords);
+}
+
 PyObject *Tracer::function(PyObject *func, PyObject *args, PyObject *keywords) {
   const Answer *answer = answer_of(func);
   if (answer != nullptr) {
-    if (answer->resizing != Resizing::no)
-      if (PyObject *out = resized(answer->resizing == Resizing::copying, args, keywords))
-        return out;
+    if (PyObject *out = answer_at_once(*answer, args, keywords)) return out;
+    if (PyErr_Occurred()) return nullptr;
     switch (answer->action) {
     case Action::reshapes:
       forget_forms(args);
@@ -379,6 +394,7 @@ PyMethodDef function_methods[] = {
 } // namespace
 
 void register_functions(py::module_ &module) {
+  register_direct(module);
   PyModule_AddFunctions(module.ptr(), function_methods);
   module.def("torch_function", &make_torch_function,
              "The method that is a function mode's __torch_function__.");

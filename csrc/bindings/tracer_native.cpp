@@ -77,6 +77,8 @@ PyObject *Tracer::native(const Native &function, PyObject *args, PyObject *keywo
   case NativeForm::matmul: return matmul(function, args, keywords);
   case NativeForm::binary:
   case NativeForm::binary_in_place: return binary(function, args, keywords);
+  case NativeForm::unary:
+  case NativeForm::activation: return unary(function, args, keywords);
   case NativeForm::dropout: return dropout(args, keywords);
   case NativeForm::set_item: return set_item(function, args);
   }
@@ -157,13 +159,38 @@ PyObject *Tracer::binary(const Native &function, PyObject *args, PyObject *keywo
   describe(layer, operands, n_operands, form, 1, true);
   if (function.form == NativeForm::binary)
     return record_new(function, layer, operands, n_operands, form);
-  // Into what the tracer made: it is contiguous, on meta, and nobody else's.
-  const auto target = seen_.find(left);
-  if (real_ || form != operands[0].form || target == seen_.end() || !target->second.made)
+  return form == operands[0].form ? record_into(function, layer, operands, n_operands) : nullptr;
+}
+
+/// A tensor of floats alone, or with inplace=True or False where the function takes that.
+PyObject *Tracer::unary(const Native &function, PyObject *args, PyObject *keywords) {
+  bool in_place = false;
+  if (PyDict_GET_SIZE(keywords) > 0) {
+    PyObject *given = PyDict_GetItemWithError(keywords, names().inplace);
+    if (function.form != NativeForm::activation || PyDict_GET_SIZE(keywords) > 1 ||
+        given == nullptr || !PyBool_Check(given))
+      return nullptr;
+    in_place = given == Py_True;
+  }
+  Value operand;
+  if (PyTuple_GET_SIZE(args) != 1 || !look_at_floats(PyTuple_GET_ITEM(args, 0), operand))
     return nullptr;
-  recording_.write(operands[0].slot, record(function, layer, operands, n_operands, form));
-  Py_INCREF(left);
-  return left;
+  Layer layer;
+  describe(layer, &operand, 1, operand.form, 1, true);
+  return in_place ? record_into(function, layer, &operand, 1)
+                  : record_new(function, layer, &operand, 1, operand.form);
+}
+
+/// Records an op that writes its first operand, which it returns; null if that is not a tensor
+/// that the tracer made: such a one is contiguous, on meta, and nobody else's.
+PyObject *Tracer::record_into(const Native &function, Layer &layer, const Value *operands,
+                              std::size_t n_operands) {
+  PyObject *target = operands[0].tensor;
+  if (real_ || !is_made(target)) return nullptr;
+  recording_.write(operands[0].slot,
+                   record(function, layer, operands, n_operands, operands[0].form));
+  Py_INCREF(target);
+  return target;
 }
 
 /// dropout(input, p=0.5, training=True, inplace=False) that is off.

@@ -33,20 +33,19 @@ Recording::Slot Tracer::slot_of(PyObject *tensor) const {
 }
 
 const Form *Tracer::form_of(const Dims &dims, PyObject *dtype) {
-  return &templates_.try_emplace({dims, dtype}, nullptr).first->first;
+  return &*forms_.emplace(Form{dims, dtype}).first;
 }
 
 /// A meta tensor; a shallow copy of a template is six times cheaper than an empty one.
 Ref Tracer::make_tensor(const Form *form) {
   const FunctionModesOff off(*this);
-  PyObject *&made = templates_.find(*form)->second;
-  if (made == nullptr) {
+  if (!form->tensor) {
     const Ref shape = to_tuple(form->dims);
     PyObject *arguments[] = {shape.get(), form->dtype, torch().meta};
-    made =
-        checked(PyObject_Vectorcall(torch().empty, arguments, 1, torch().empty_keywords)).release();
+    form->tensor =
+        checked(PyObject_Vectorcall(torch().empty, arguments, 1, torch().empty_keywords));
   }
-  return checked(PyObject_GetAttr(made, names().data));
+  return checked(PyObject_GetAttr(form->tensor.get(), names().data));
 }
 
 std::int32_t Tracer::record(const Layer &layer, PyObject *op, const Dims &in, const Dims &out,

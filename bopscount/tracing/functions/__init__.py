@@ -4,7 +4,7 @@ A rule gets (driver, func, args, kwargs), records the op and returns its output,
 NotImplemented where it is not certain: then torch decides, on meta tensors.
 """
 
-from bopscount._core import set_answers
+from bopscount._core import set_answers, set_direct
 from bopscount.tracing.functions import (
     as_modules,
     attention,
@@ -19,13 +19,16 @@ from bopscount.tracing.functions.registry import (
     FREE,
     MAKERS,
     NATIVE,
+    PLAIN_TYPES,
     RESHAPING,
     RESIZING,
     RULES,
     VIEWS,
+    direct_entries,
 )
 
 set_answers(FREE, RESHAPING, VIEWS, MAKERS, RULES, RESIZING, NATIVE)
+set_direct(direct_entries(), PLAIN_TYPES)
 
 __all__ = [
     "as_modules",

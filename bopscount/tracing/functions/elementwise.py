@@ -204,12 +204,17 @@ _ACTIVATIONS: dict[str, list[Any]] = {
 }
 for _kind, _activations in _ACTIVATIONS.items():
     rule(*_activations)(_unary(_kind, _kind))
+    for _function in _activations:
+        _form = "activation" if "inplace" in _PARAMETERS.get(_function, ()) else "unary"
+        NATIVE[_function] = _form, KINDS[_kind], _kind, 0
 for _name in (
     "exp log log2 log10 log1p expm1 sqrt rsqrt abs neg sin cos tan asin "
     "acos atan sinh cosh square reciprocal erf floor ceil round sign trunc "
     "exp2"
 ).split():
-    rule(getattr(Tensor, _name), getattr(torch, _name))(_unary("elementwise", _name))
+    for _function in (getattr(Tensor, _name), getattr(torch, _name)):
+        rule(_function)(_unary("elementwise", _name))
+        NATIVE[_function] = "unary", KINDS["elementwise"], _name, 0
 for _name, _kind in (("relu_", "relu"), ("sigmoid_", "sigmoid"), ("tanh_", "tanh")):
     rule(getattr(Tensor, _name), getattr(torch, _name))(_unary_in_place(_kind, _kind))
 

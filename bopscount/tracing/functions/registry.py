@@ -7,6 +7,7 @@ NotImplemented where it is not certain: then torch decides, on meta tensors.
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import GetSetDescriptorType
 from typing import Any
 
 import torch
@@ -84,6 +85,37 @@ that copy is as good as a view, and takes torch ten times as long."""
 NATIVE: dict[Any, tuple[str, int, str, int]] = {}
 """What the core answers itself, where nothing is unusual: how, kind, name and rank (0: any).
 A function's rule, if it has one, sees to the rest."""
+
+_OPERATORS = {
+    "add": "__add__ __radd__", "add_": "__iadd__", "sub": "__sub__", "sub_": "__isub__",
+    "mul": "__mul__ __rmul__", "mul_": "__imul__", "div": "__truediv__", "div_": "__itruediv__",
+    "matmul": "__matmul__", "remainder": "__mod__", "ne": "__ne__", "lt": "__lt__",
+    "le": "__le__", "gt": "__gt__", "ge": "__ge__", "__eq__": "__eq__",
+}  # fmt: skip
+"""Methods that torch shows to a mode under another name; Python calls them for operators."""
+
+PLAIN_TYPES = {
+    int, float, bool, complex, str, slice, type(None), type(...), torch.Size, torch.dtype,
+    torch.device, torch.layout, torch.memory_format,
+}  # fmt: skip
+"""Types of arguments that have no say in what a function does, as tensors' classes may."""
+
+
+def direct_entries() -> list[tuple[Any, Any, bool]]:
+    """What of torch is answered before torch asks a mode.
+
+    An object of torch's, the function as which a mode knows it, whether it is an operator.
+    """
+    functions = {*RULES, *NATIVE, *VIEWS, *FREE}
+    entries = [(function, function, False) for function in functions if function is not T.__eq__]
+    for function, names in _OPERATORS.items():
+        entries += [(getattr(T, name), getattr(T, function), True) for name in names.split()]
+    properties = [
+        function.__self__
+        for function in FREE
+        if isinstance(getattr(function, "__self__", None), GetSetDescriptorType)
+    ]
+    return entries + [(each, each.__get__, False) for each in properties]
 
 
 def rule(*functions: Any) -> Callable[[Rule], Rule]:
