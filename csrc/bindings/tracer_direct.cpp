@@ -242,40 +242,32 @@ void set_direct(const py::list &functions, const py::set &plain) {
   torch_set_item = torch().tensor->tp_as_mapping->mp_ass_subscript;
 }
 
+/// Gives torch's objects our entries, or their own back.
+void set_entries(bool ours) {
+  for (const auto &direct : directs) {
+    if (direct->method != nullptr) {
+      as_method(direct->object)->vectorcall = ours ? &direct_call : direct->call;
+      as_method(direct->object)->d_method = ours ? &direct->our_method : direct->method;
+    } else if (direct->property != nullptr) {
+      as_property(direct->object)->d_getset = ours ? &direct->our_property : direct->property;
+    } else if (PyCFunction_CheckExact(direct->object)) {
+      as_function(direct->object)->vectorcall = ours ? &direct_call : direct->call;
+    }
+  }
+  PyMappingMethods &subscripts = *torch().tensor->tp_as_mapping;
+  subscripts.mp_subscript = ours ? &direct_get_item : torch_get_item;
+  subscripts.mp_ass_subscript = ours ? &direct_set_item : torch_set_item;
+}
+
 int n_entered = 0; ///< traces, one within the other; guarded by the GIL
 
 } // namespace
 
 DirectCalls::DirectCalls() {
-  if (n_entered++ > 0) return;
-  for (const auto &direct : directs) {
-    if (direct->method != nullptr) {
-      as_method(direct->object)->vectorcall = &direct_call;
-      as_method(direct->object)->d_method = &direct->our_method;
-    } else if (direct->property != nullptr) {
-      as_property(direct->object)->d_getset = &direct->our_property;
-    } else if (PyCFunction_CheckExact(direct->object)) {
-      as_function(direct->object)->vectorcall = &direct_call;
-    }
-  }
-  torch().tensor->tp_as_mapping->mp_subscript = &direct_get_item;
-  torch().tensor->tp_as_mapping->mp_ass_subscript = &direct_set_item;
+  if (n_entered++ == 0) set_entries(true);
 }
-
 DirectCalls::~DirectCalls() {
-  if (--n_entered > 0) return;
-  for (const auto &direct : directs) {
-    if (direct->method != nullptr) {
-      as_method(direct->object)->vectorcall = direct->call;
-      as_method(direct->object)->d_method = direct->method;
-    } else if (direct->property != nullptr) {
-      as_property(direct->object)->d_getset = direct->property;
-    } else if (PyCFunction_CheckExact(direct->object)) {
-      as_function(direct->object)->vectorcall = direct->call;
-    }
-  }
-  torch().tensor->tp_as_mapping->mp_subscript = torch_get_item;
-  torch().tensor->tp_as_mapping->mp_ass_subscript = torch_set_item;
+  if (--n_entered == 0) set_entries(false);
 }
 
 ModePopped::ModePopped() : mode_(checked(call_bare(torch().pop_function_mode))) {}
