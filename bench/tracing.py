@@ -25,7 +25,7 @@ import bopscount
 NAMED = ("alexnet", "resnet50", "swin_t", "vit_b_16")
 """Models of which the table shows the time."""
 QUICK = ("alexnet", "mobilenet_v3_small")
-ROUNDS = 5
+ROUNDS = 3
 OURS_A_ROUND = 10
 MAX_SLOWDOWN = 20
 """A rival this many times slower than the fastest, on three models in a row, is dropped."""
