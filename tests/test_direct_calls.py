@@ -5,7 +5,7 @@ import threading
 
 import pytest
 import torch
-from entries import entries
+from entries import CALL, GETATTRO, entries
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 from torch.overrides import TorchFunctionMode
@@ -61,6 +61,7 @@ def test_torch_has_other_entries_while_a_model_is_traced_and_its_own_afterwards(
         ("Tensor", name) for name in "view size dim add __add__ __iadd__ shape dtype".split()
     }
     expected |= {("Tensor", "subscripts"), ("torch", "permute"), ("torch", "matmul"), ("F", "gelu")}
+    expected |= {("Asked", CALL), ("Asked", GETATTRO)}
     assert expected <= changed
     assert {cls for cls, _ in changed} == {"Tensor", "torch", "F", "Asked"}
     assert entries(Asked) == before
@@ -305,6 +306,18 @@ def test_a_module_finds_what_it_holds(cls, name):
         return said(lambda: operator.attrgetter(name)(model.odd))
 
     answers = [run(ask, odd=odd) for run in (in_trace, outside)]
+    assert str(answers[0]) == str(answers[1])
+
+
+def test_a_class_derived_in_a_forward_is_as_torch_makes_it():
+    def ask(model, x):
+        class Derived(type(model.conv)):
+            pass
+
+        derived = Derived(2, 3, 1)
+        return said(lambda: derived.weight), said(lambda: derived.absent), form(derived(x))
+
+    answers = [run(ask, conv=nn.Conv1d(2, 3, 1)) for run in (in_trace, outside)]
     assert str(answers[0]) == str(answers[1])
 
 
