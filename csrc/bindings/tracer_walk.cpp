@@ -11,6 +11,18 @@ bool is_filled_dict(PyObject *value) {
   return value != nullptr && PyDict_Check(value) && PyDict_GET_SIZE(value) > 0;
 }
 
+/// Whether hooks are registered for every module. torch's own function that says so is absent
+/// before torch 2.8; the dicts that it looks at are there.
+bool has_global_hooks() {
+  static PyObject *const module = py::module_::import("torch.nn.modules.module").release().ptr();
+  for (const char *name : {"_global_forward_hooks", "_global_forward_pre_hooks",
+                           "_global_backward_hooks", "_global_backward_pre_hooks"}) {
+    const Ref hooks = checked(PyObject_GetAttrString(module, name));
+    if (is_filled_dict(hooks.get())) return true;
+  }
+  return false;
+}
+
 } // namespace
 
 const ModuleClass *Tracer::class_of(PyTypeObject *type) {
@@ -43,8 +55,7 @@ void Tracer::walk(const py::object &model) {
     PyObject *name, *module;
     std::int32_t parent;
   };
-  global_hooks_ = py::bool_(
-      py::object(py::module_::import("torch.nn.modules.module").attr("_has_any_global_hook")()));
+  global_hooks_ = has_global_hooks();
   std::vector<Visit> stack{{nullptr, model.ptr(), -1}};
   std::vector<std::pair<std::int32_t, std::int32_t>> shared;
   std::vector<Visit> children;
