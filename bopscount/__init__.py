@@ -13,7 +13,16 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from bopscount._core import COST_DTYPE, LAYER_DTYPE, new_layers
+try:
+    from bopscount._core import COST_DTYPE, LAYER_DTYPE, new_layers
+except ModuleNotFoundError as error:
+    if error.name != "bopscount._core":
+        raise
+    raise ImportError(
+        f"{__path__[0]} is bopscount's source without its compiled core: run `pip install -e .` "
+        "in the folder above it, or change to another folder to import the installed package"
+    ) from None
+
 from bopscount.bit_summary import BitSummary
 from bopscount.conventions import (
     CONVENTIONS,
@@ -25,7 +34,7 @@ from bopscount.conventions import (
 from bopscount.counting import count
 from bopscount.errors import BopscountError, InputError, TraceError
 from bopscount.layer_table import LayerTable
-from bopscount.parallel import map
+from bopscount.parallel import map as map
 from bopscount.registry import register_layer, unregister_layer
 from bopscount.report import Report, Row, Uncounted
 from bopscount.search import ChoiceTable
@@ -59,7 +68,6 @@ __all__ = [
     "count",
     "count_batch",
     "count_layers",
-    "map",
     "new_layers",
     "register_layer",
     "scan",
@@ -68,6 +76,7 @@ __all__ = [
     "unregister_layer",
 ]
 
+# `map` is public and not in __all__: `from bopscount import *` must not hide Python's own.
 _NEEDS_TORCH = ("scan", "stat", "trace")
 
 
@@ -76,3 +85,8 @@ def __getattr__(name: str) -> Any:
     if name in _NEEDS_TORCH:
         return getattr(import_module("bopscount.api"), name)
     raise AttributeError(f"module 'bopscount' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the names that are imported on first use, too."""
+    return sorted({*globals(), *__all__})
