@@ -91,3 +91,39 @@ def test_global_hooks_of_torch_are_called():
     finally:
         handle.remove()
     assert seen == ["Conv2d", "BatchNorm2d", "ReLU", "Flatten", "Linear", "Sequential"]
+
+
+@pytest.mark.parametrize("kind", ["register_forward_hook", "register_forward_pre_hook"])
+def test_hooks_keep_their_order_after_a_forward_that_changed_them(kind):
+    """One that was put first stays first: an OrderedDict has an order beside its dict's own."""
+    called = []
+
+    def forward(self, x):
+        getattr(self.layer, kind)(lambda *_: None)
+        return self.layer(x)
+
+    model = Calls(forward, layer=linear())
+    getattr(model.layer, kind)(lambda *_: called.append("last"))
+    getattr(model.layer, kind)(lambda *_: called.append("middle"), prepend=True)
+    getattr(model.layer, kind)(lambda *_: called.append("first"), prepend=True)
+    scan(model, ROWS)
+    called.clear()
+    model.layer(torch.zeros(3, 8))
+    assert called == ["first", "middle", "last"]
+
+
+def test_hooks_that_a_forward_reorders_are_back_in_order():
+    called = []
+
+    def forward(self, x):
+        hooks = self.layer._forward_hooks
+        hooks.move_to_end(next(iter(hooks)))
+        return self.layer(x)
+
+    model = Calls(forward, layer=linear())
+    for name in ("first", "second"):
+        model.layer.register_forward_hook(lambda *_, name=name: called.append(name))
+    scan(model, ROWS)
+    called.clear()
+    model.layer(torch.zeros(3, 8))
+    assert called == ["first", "second"]

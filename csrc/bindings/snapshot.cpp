@@ -9,6 +9,27 @@ bool is_container(PyObject *value) {
   return PyDict_Check(value) || PyList_Check(value) || PyAnySet_Check(value);
 }
 
+/// Whether a dict's order is not that in which PyDict_Next gives its items: an OrderedDict, such
+/// as torch keeps hooks in, has one of its own.
+bool is_reordered(PyObject *dict) { return PyODict_Check(dict) && PyDict_GET_SIZE(dict) > 1; }
+
+/// Calls visit(key, value) for the items of a dict in its order, until it returns false.
+template <class Visit> bool for_each_item(PyObject *dict, Visit visit) {
+  PyObject *key, *value;
+  if (!is_reordered(dict)) {
+    Py_ssize_t position = 0;
+    while (PyDict_Next(dict, &position, &key, &value))
+      if (!visit(key, value)) return false;
+    return true;
+  }
+  const Ref iterator(PyObject_GetIter(dict));
+  while (const Ref next{PyIter_Next(iterator.get())}) {
+    value = PyDict_GetItemWithError(dict, next.get());
+    if (value != nullptr && !visit(next.get(), value)) return false;
+  }
+  return true;
+}
+
 } // namespace
 
 Snapshot::Snapshot(const py::object &model) {
@@ -73,9 +94,7 @@ void Snapshot::add(PyObject *key, PyObject *value) {
 void Snapshot::save(PyObject *container) {
   const std::size_t first = items_.size();
   if (PyDict_Check(container)) {
-    PyObject *key, *value;
-    Py_ssize_t position = 0;
-    while (PyDict_Next(container, &position, &key, &value)) add(key, value);
+    for_each_item(container, [&](PyObject *key, PyObject *value) { return add(key, value), true; });
   } else if (PyList_Check(container)) {
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(container); ++i)
       add(nullptr, PyList_GET_ITEM(container, i));
@@ -94,13 +113,11 @@ bool Snapshot::unchanged(const Contents &saved) const {
   const std::span<const Item> items = items_of(saved);
   if (PyDict_Check(container)) {
     if (PyDict_GET_SIZE(container) != size) return false;
-    PyObject *key, *value;
-    Py_ssize_t position = 0;
-    for (const auto &[saved_key, saved_value] : items)
-      if (!PyDict_Next(container, &position, &key, &value) || key != saved_key ||
-          value != saved_value)
-        return false;
-    return true;
+    auto saved_item = items.begin();
+    return for_each_item(container, [&](PyObject *key, PyObject *value) {
+      const Item &before = *saved_item++;
+      return key == before.key && value == before.value;
+    });
   }
   if (PyList_Check(container)) {
     if (PyList_GET_SIZE(container) != size) return false;
