@@ -439,3 +439,21 @@ def test_granularity_shows_the_nodes_of_its_height_and_lower_ones_beside_them(mo
     if granularity > height(model):
         shown = {type(model).__name__}
     assert nodes == shown
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["padded", "packed"])
+@pytest.mark.parametrize("cls", [nn.RNN, nn.GRU, nn.LSTM])
+@pytest.mark.parametrize(("options", "width"), [({}, 6), ({"bidirectional": True}, 12)])
+@pytest.mark.parametrize("layers", [1, 3])
+def test_recurrent_rows_show_the_shape_of_their_output(cls, options, width, layers, packed):
+    model = nn.Sequential(cls(WIDTH, 6, layers, batch_first=True, **options)).eval()
+    x = torch.zeros(2, 5, WIDTH)
+    inputs = nn.utils.rnn.pack_padded_sequence(x, [5, 3], batch_first=True) if packed else x
+    with torch.no_grad():
+        output, _ = model(inputs)
+    expected = tuple((output.data if packed else output).shape)
+    table = bopscount.trace(model, inputs=(inputs,), run="never")
+    assert table.output_shapes == [expected] * len(table)
+    (row,) = bopscount.count(table).rows
+    assert row.output_shape == expected[1:]
+    assert expected[-1] == width

@@ -57,11 +57,12 @@ def recurrent_rule(driver: Driver, module: Any, args: tuple[Any, ...], kwargs: A
     if any(state.dtype != dtype for state in given):
         return NotImplemented
     steps = prod(shape[:-1])
+    output_shape = (*shape[:-1], directions * width)
     for suffix in recurrent_suffixes(module):
         fields = recurrent_fields(module, suffix, steps)
-        emit(KINDS[kind], name, (operand, *given), fields=fields)
+        # The last one's output is the module's; those before have the same shape.
+        output = emit(KINDS[kind], name, (operand, *given), output_shape, dtype, fields=fields)
     another = driver.tracer.another
-    output = another((*shape[:-1], directions * width), dtype)
     if packed is not None:
         output = PackedSequence(output, *packed[1:])
     made = tuple(another(state, dtype) for state in states)
