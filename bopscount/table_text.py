@@ -159,9 +159,13 @@ def render(report: Report) -> str:
 
 
 def scaled(value: int, step: int = 1000) -> str:
-    """Two decimals and a prefix: 248883190 is "248.88M"; steps of 1000 or 1024."""
+    """Round to two decimals with a prefix; `step` is 1000 or 1024.
+
+    Example: 248883190 is "248.88M", 999999 is "1.0M".
+    """
     for power, prefix in ((4, "T"), (3, "G"), (2, "M"), (1, "K")):
-        if value >= step**power:
+        # Rounded first: what would be printed as a whole step of the prefix below has this one.
+        if round(value / step ** (power - 1), 2) >= step:
             return f"{round(value / step**power, 2)}{prefix}"
     return str(value)
 
