@@ -36,7 +36,7 @@ class Owner:
     role: str
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class LayerTable:
     """Recorded layers of one model at one input; needs no torch and pickles.
 
@@ -84,6 +84,12 @@ class LayerTable:
 
     def __len__(self) -> int:
         return len(self.records)
+
+    def __repr__(self) -> str:
+        return (
+            f"<LayerTable of {len(self)} records, {len(self.nodes)} modules, batch size "
+            f"{self.batch_size}; count it with bopscount.count>"
+        )
 
     def totals(self, rules: str = "torchstat", discount_zeros: bool = False) -> Totals:
         """Exact sums over all layers, on demand without what zero weights cost.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bopscount.errors import InputError
 from bopscount.module_tree import Node, shown_nodes
-from bopscount.totals import METRIC_NAMES, Totals, sum_costs
+from bopscount.totals import METRIC_NAMES, Totals, costs_in_words, sum_costs
 
 if TYPE_CHECKING:
     import pandas
@@ -22,7 +22,7 @@ _NEW_IN_ROWS = {"param_bits": 0, "weight_bits_source": None, "input_bits_source"
 """Fields that rows did not have from the start, with what they are in older data."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Row(Totals):
     """One row of the table.
 
@@ -57,6 +57,9 @@ class Row(Totals):
     weight_bits_source: str | None = None
     input_bits_source: str | None = None
 
+    def __repr__(self) -> str:
+        return f"<Row {self.module_path!r}, {self.kind}: {costs_in_words(self)}>"
+
 
 @dataclass(frozen=True, slots=True)
 class Uncounted:
@@ -73,7 +76,7 @@ class Uncounted:
     calls: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Report:
     """What `stat` and `count` return; `str(report)` is the table.
 
@@ -243,6 +246,12 @@ class Report:
                 "data without it; count the model again"
             )
         return self.table
+
+    def __repr__(self) -> str:
+        return (
+            f"<Report of {len(self.layers)} layers, rules {self.rules!r}, {self.status}: "
+            f"{costs_in_words(self.totals)}; print it for the table>"
+        )
 
     def __str__(self) -> str:
         from bopscount.table_text import render

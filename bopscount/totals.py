@@ -12,7 +12,7 @@ METRIC_NAMES: tuple[str, ...] = METRICS
 """The metrics, in the order of every cost array and tuple of the core."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Totals:
     """What something costs, batch and repeated calls included.
 
@@ -51,9 +51,20 @@ class Totals:
         """Bytes read and written."""
         return self.mem_read + self.mem_write
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {costs_in_words(self)}>"
+
     def costs(self) -> tuple[int, ...]:
         """The values in the order of `METRIC_NAMES`."""
         return tuple(getattr(self, name) for name in METRIC_NAMES)
+
+
+def costs_in_words(totals: Totals) -> str:
+    """The usual four in one line; all metrics are attributes."""
+    return (
+        f"{totals.params:,} params, {totals.macs:,} MACs, {totals.flops:,} Flops, "
+        f"{totals.bops:,} Bops"
+    )
 
 
 def named_costs(values: Iterable[int]) -> dict[str, Any]:

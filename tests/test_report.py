@@ -9,6 +9,7 @@ from torch import nn
 
 import bopscount
 from bopscount import InputError, Report
+from bopscount.table_text import scaled
 
 HEADERS = [
     "module name",
@@ -262,3 +263,26 @@ def test_a_bare_array_has_one_row_an_owner():
 def test_the_printed_table_of_a_batch_shows_memory_by_sample(report):
     alone = bopscount.count(bopscount.trace(Net(), (3, 8, 8)))
     assert alone.to_pandas()["memory(MB)"].tolist() == report.to_pandas()["memory(MB)"].tolist()
+
+
+@pytest.mark.parametrize("of", ["report", "table", "totals", "row"])
+def test_what_a_notebook_shows_is_one_short_line(report, of):
+    shown = repr({"report": report, "table": table_of(), "totals": report.totals,
+                  "row": report.rows[0]}[of])  # fmt: skip
+    assert len(shown.splitlines()) == 1
+    assert len(shown) < 160
+    if of != "table":
+        assert "MACs" in shown
+
+
+@pytest.mark.parametrize(
+    ("value", "step", "text"),
+    [
+        (999, 1000, "999"), (1000, 1000, "1.0K"), (999_994, 1000, "999.99K"),
+        (999_995, 1000, "1.0M"), (999_999, 1000, "1.0M"), (999_999_999, 1000, "1.0G"),
+        (999_999_999_999, 1000, "1.0T"), (248_883_190, 1000, "248.88M"), (1023, 1024, "1023"),
+        (1_048_575, 1024, "1.0M"), (5 * 10**15, 1000, "5000.0T"), (0, 1000, "0"),
+    ],
+)  # fmt: skip
+def test_scaled_numbers_have_the_prefix_of_what_they_round_to(value, step, text):
+    assert scaled(value, step) == text
