@@ -19,7 +19,7 @@ from resnet50_table import check_resnet50, resnet50_table
 from rows import Result, Row, show
 
 from bopscount import BitSearch, LayerTable, count, count_batch
-from bopscount.counting import bare_table
+from bopscount.report.counting import bare_table
 
 LARGEST_WIDTH = 8
 GOAL_NUMPY, AIM_NUMPY = 5, 10

@@ -19,7 +19,7 @@ from numpy_choices import FORMULATIONS
 from rows import Result, Row, show
 
 from bopscount import ChoiceTable
-from bopscount.search.choice_slots import ChoiceSlot
+from bopscount.search.choices.slots import ChoiceSlot
 
 N_CANDIDATES, N_QUICK = 10**6, 10**5
 ROUNDS, QUICK_ROUNDS = 15, 3

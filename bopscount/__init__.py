@@ -23,7 +23,7 @@ except ModuleNotFoundError as error:
         "in the folder above it, or change to another folder to import the installed package"
     ) from None
 
-from bopscount.bit_summary import BitSummary
+from bopscount.bits.registered_classes import register_layer, unregister_layer
 from bopscount.conventions import (
     CONVENTIONS,
     Convention,
@@ -31,19 +31,22 @@ from bopscount.conventions import (
     ConventionValue,
     convention_value,
 )
-from bopscount.counting import count
 from bopscount.errors import BopscountError, InputError, TraceError
+from bopscount.former_paths import install as _install_former_paths
 from bopscount.layer_table import LayerTable
 from bopscount.parallel import map as map
-from bopscount.registry import register_layer, unregister_layer
-from bopscount.report import Report, Row, Uncounted
-from bopscount.search import ChoiceTable
-from bopscount.search.bits import BitSearch, count_batch
-from bopscount.search.record_blocks import count_layers
-from bopscount.totals import Totals
+from bopscount.records.totals import Totals
+from bopscount.report.bit_summary import BitSummary
+from bopscount.report.counting import count
+from bopscount.report.report import Report, Row, Uncounted
+from bopscount.search.bits.search import BitSearch, count_batch
+from bopscount.search.candidates.record_blocks import count_layers
+from bopscount.search.choices.table import ChoiceTable
 
 if TYPE_CHECKING:
     from bopscount.api import scan, stat, trace
+
+_install_former_paths()
 
 __version__ = version("bopscount")
 __all__ = [

@@ -2,6 +2,6 @@
 
 import sys
 
-from bopscount.cli import main
+from bopscount.cli.main import main
 
 sys.exit(main())

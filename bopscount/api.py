@@ -10,22 +10,22 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from bopscount.bits.by_path import UserBits, with_bits
 from bopscount.conventions import check_convention
-from bopscount.counting import check_granularity, count, uncounted_ops
 from bopscount.errors import InputError, TraceError
 from bopscount.layer_table import LayerTable, check_rules
-from bopscount.report import Report
-from bopscount.table_text import check_columns
-from bopscount.timing import time_leaves
-from bopscount.totals import Totals
+from bopscount.records.totals import Totals
+from bopscount.report.counting import check_granularity, count, uncounted_ops
+from bopscount.report.formats.table_text import check_columns
+from bopscount.report.report import Report
 from bopscount.tracing import check_run, record
 from bopscount.tracing.driver import Driver
 from bopscount.tracing.inputs import ForwardCall, forward_call
 from bopscount.tracing.measuring import Measured, measure
 from bopscount.tracing.model import module_of, on_meta
 from bopscount.tracing.table import build_table
+from bopscount.tracing.timing import time_leaves
 from bopscount.tracing.zero_weights import look_for_zeros
-from bopscount.user_bits import UserBits, with_bits
 
 
 def trace(

@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from bopscount import _core
 from bopscount.errors import InputError
-from bopscount.module_tree import Node
-from bopscount.totals import Totals
+from bopscount.records.modules import Node
+from bopscount.records.totals import Totals
 
 if TYPE_CHECKING:
-    from bopscount.search.candidates import ByLayer, Candidates, Values
-    from bopscount.user_bits import Widths
+    from bopscount.bits.by_path import Widths
+    from bopscount.search.candidates.candidates import ByLayer, Candidates, Values
 
 RULES = ("torchstat", "full")
 LEAF = ""
@@ -98,7 +98,7 @@ class LayerTable:
             InputError: If zeros are to be discounted and the table does not know them.
         """
         if discount_zeros:
-            from bopscount.nonzero import check_zeros_known, discounted_costs
+            from bopscount.records.nonzero import check_zeros_known, discounted_costs
 
             check_zeros_known(self)
             check_rules(rules)
@@ -116,7 +116,7 @@ class LayerTable:
         Raises:
             InputError: For a width outside 1-64, or a pattern that matches nothing.
         """
-        from bopscount.user_bits import with_bits
+        from bopscount.bits.by_path import with_bits
 
         return with_bits(self, bits)
 
@@ -128,7 +128,7 @@ class LayerTable:
         however often: a leaf module's path, or that of a row such as "attn.(matmul)". Each is
         a pattern that `with_bits` takes.
         """
-        from bopscount.user_bits import mac_owners
+        from bopscount.bits.by_path import mac_owners
 
         return tuple(row for _, (_, row) in mac_owners(self))
 
@@ -138,7 +138,7 @@ class LayerTable:
         Raises:
             InputError: If the table was not traced, and so does not know which layer feeds which.
         """
-        from bopscount.search.candidates import Candidates
+        from bopscount.search.candidates.candidates import Candidates
 
         return Candidates(self, n_candidates)
 
@@ -161,7 +161,7 @@ class LayerTable:
         Raises:
             InputError: As `Candidates.change`.
         """
-        from bopscount.search.candidates import number_of_candidates
+        from bopscount.search.candidates.candidates import number_of_candidates
 
         n_candidates = number_of_candidates(
             out_channels, kernel_size, stride, groups, input_size, batch

@@ -10,9 +10,9 @@ from itertools import islice
 from queue import SimpleQueue
 from typing import Any
 
+from bopscount.bits.registered_classes import Carried, registered_rules, rules_of_caller
 from bopscount.errors import BopscountError, InputError
 from bopscount.progress import progress_bar
-from bopscount.registry import Carried, registered_rules, rules_of_caller
 
 CALLS = ("scan", "trace")
 _TASKS = 64

@@ -8,14 +8,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from bopscount.adapters import FAMILIES, ODD
-from bopscount.adapters.family import Family
+from bopscount.bits.adapters import FAMILIES, ODD
+from bopscount.bits.adapters.family import Family
 
 PAGE = Path(__file__).resolve().parent / "adapters.md"
 _TEXT = """\
 # Adapters
 
-<!-- Written by python docs/adapters_page.py from the table in bopscount/adapters/__init__.py. -->
+<!-- Written by python docs/adapters_page.py from bopscount/bits/adapters/__init__.py. -->
 
 An adapter knows where one code base keeps its bit widths. It recognises a class by the path of its
 module, its name and its attributes, and imports no library. Nothing has to be registered: the

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 import bopscount
 from bopscount import _core
-from bopscount.bit_summary import bit_summary
-from bopscount.counting import bare_table
+from bopscount.report.bit_summary import bit_summary
+from bopscount.report.counting import bare_table
 
 KIND_NAMES = [row["name"] for row in _core.OP_TABLE]
 MAC_KINDS = [row["name"] for row in _core.OP_TABLE if row["macs"]]

@@ -10,7 +10,7 @@ from low_bit.research import conv
 from torch import nn
 
 import bopscount
-from bopscount.adapters import FAMILIES, ODD, adapter_for
+from bopscount.bits.adapters import FAMILIES, ODD, adapter_for
 
 ROOT = Path(__file__).parents[1]
 BY_NAME = {family.name: family for family in (*FAMILIES, *ODD)}

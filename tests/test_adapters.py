@@ -10,7 +10,7 @@ from low_bit.research import activation, conv
 from torch import nn
 
 import bopscount
-from bopscount.adapters import FAMILIES, ODD, may_apply
+from bopscount.bits.adapters import FAMILIES, ODD, may_apply
 
 SIZE = (4, 8, 8)
 MACS = 5 * 36 * 4 * 9

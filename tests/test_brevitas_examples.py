@@ -54,6 +54,6 @@ def test_with_the_widths_that_brevitas_states(network):
 
 @pytest.mark.parametrize("network", ROWS)
 def test_without_being_told(network):
-    pytest.importorskip("bopscount.adapters")
+    pytest.importorskip("bopscount.bits.adapters")
     model, *_ = build(network)
     assert qonnx_row(bopscount.trace(model, SIZES[network[:3]])) == ROWS[network]

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bopscount import ChoiceTable, InputError
-from bopscount.search import choice_samples
-from bopscount.search.choice_slots import ChoiceSlot
+from bopscount.search.choices import samples as choice_samples
+from bopscount.search.choices.slots import ChoiceSlot
 
 LARGEST = 2**63 - 1
 

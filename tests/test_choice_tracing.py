@@ -11,7 +11,7 @@ from torch import nn
 
 import bopscount
 from bopscount import ChoiceTable, InputError, TraceError
-from bopscount.totals import METRIC_NAMES
+from bopscount.records.totals import METRIC_NAMES
 
 
 def mbconv(channels, out_channels, kernel, expansion, stride=1):
@@ -197,7 +197,7 @@ def test_token_ids_and_dtypes_reach_their_slots():
 
 
 def test_each_pair_of_module_and_input_is_traced_once(monkeypatch):
-    from bopscount.search import choice_trace
+    from bopscount.search.choices import trace as choice_trace
 
     calls = []
     record = choice_trace.record

@@ -13,7 +13,7 @@ import pytest
 
 import bopscount
 from bopscount import Report, _core
-from bopscount.cli import main
+from bopscount.cli.main import main
 from bopscount.networks import NETWORKS
 
 NET = """

@@ -5,7 +5,7 @@ import textwrap
 import pytest
 
 from bopscount import InputError, TraceError
-from bopscount.cli import main
+from bopscount.cli.main import main
 
 
 @pytest.fixture

@@ -106,7 +106,7 @@ def test_the_python_of_the_search_page_runs():
 
 def test_the_shell_examples_use_flags_that_exist(capsys):
     with pytest.raises(SystemExit):
-        importlib.import_module("bopscount.cli").main(["--help"])
+        importlib.import_module("bopscount.cli.main").main(["--help"])
     known = capsys.readouterr().out
     for flag in re.findall(r" (--?[a-z][a-z-]*)", section("Use").split("From a shell")[1]):
         assert flag in known

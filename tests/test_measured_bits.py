@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
 import bopscount
-from bopscount import adapters, registry
+from bopscount.bits import adapters, registered_classes
 from bopscount.networks import NETWORKS
 
 IMAGE = (3, 16, 16)
@@ -60,7 +60,7 @@ def test_a_bitnet_like_linear_layer_has_a_scale_a_token():
 def nobody_knows(monkeypatch):
     """No rule and no adapter for any class."""
     for name in ("BY_NAME", "_built_in"):
-        monkeypatch.setattr(registry, name, {})
+        monkeypatch.setattr(registered_classes, name, {})
     for name in ("FAMILIES", "ODD"):
         monkeypatch.setattr(adapters, name, ())
 
@@ -87,13 +87,13 @@ def test_built_in_networks_have_their_widths_without_being_told(name, size, nobo
     assert not found.warnings
     report = bopscount.count(found)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "BY_NAME", KNOWN["BY_NAME"])
-        patch.setattr(registry, "_built_in", KNOWN["_built_in"])
+        patch.setattr(registered_classes, "BY_NAME", KNOWN["BY_NAME"])
+        patch.setattr(registered_classes, "_built_in", KNOWN["_built_in"])
         expected = bopscount.count(bopscount.trace(model, size)).bit_summary.macs
     assert report.bit_summary.macs == expected
 
 
-KNOWN = {"BY_NAME": registry.BY_NAME, "_built_in": registry._built_in}
+KNOWN = {"BY_NAME": registered_classes.BY_NAME, "_built_in": registered_classes._built_in}
 
 
 class Padded(nn.Conv2d):

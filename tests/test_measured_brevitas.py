@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import bopscount
-from bopscount import adapters
+from bopscount.bits import adapters
 
 qnn = pytest.importorskip("brevitas.nn")
 pytestmark = pytest.mark.filterwarnings("ignore")  # brevitas's own

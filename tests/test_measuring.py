@@ -13,7 +13,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
 import bopscount
 from bopscount import InputError
-from bopscount.cli import main
+from bopscount.cli.main import main
 
 IMAGE = (3, 16, 16)
 

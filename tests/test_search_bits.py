@@ -16,8 +16,8 @@ from search_reference import MAC_KINDS, count_slowly, tables, width_arrays
 import bopscount
 from bopscount import BitSearch, InputError, _core, count_batch
 from bopscount.conventions.example import example_table
-from bopscount.counting import bare_table
-from bopscount.search.bit_sums import METRICS, PRICED
+from bopscount.report.counting import bare_table
+from bopscount.search.bits.sums import METRICS, PRICED
 
 RULES = st.sampled_from(["torchstat", "full"])
 LARGE = 1 << 20

@@ -8,7 +8,7 @@ from torch import nn
 
 import bopscount
 from bopscount.networks import NETWORKS
-from bopscount.search.bit_sums import METRICS, PRICED
+from bopscount.search.bits.sums import METRICS, PRICED
 
 
 class Mixed(nn.Module):

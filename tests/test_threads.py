@@ -7,7 +7,7 @@ import os
 import pytest
 
 from bopscount.errors import InputError
-from bopscount.threads import thread_count
+from bopscount.search.threads import thread_count
 
 
 def test_none_is_every_core_that_the_process_may_use() -> None:

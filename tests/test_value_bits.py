@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bopscount.tracing.value_bits import SAMPLES_A_LEVEL, Finding, ValueBits, value_bits
+from bopscount.bits.value_bits import SAMPLES_A_LEVEL, Finding, ValueBits, value_bits
 
 
 def generator(seed):

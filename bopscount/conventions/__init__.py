@@ -61,7 +61,7 @@ def convention_value(layers: LayerTable | Any, name: str) -> Value:
 
     Example: of ReActNet-A, "reactnet" is 87,126,016 OPs.
     """
-    from bopscount.counting import as_table
+    from bopscount.report.counting import as_table
 
     check_convention(name)
     return CONVENTIONS[name].evaluate(Facts(as_table(layers))).value  # type: ignore[return-value]

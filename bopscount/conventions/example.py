@@ -49,7 +49,7 @@ LAYERS: dict[str, dict[str, Any]] = {
 
 def example_table() -> LayerTable:
     """The network above as a table of one row a layer."""
-    from bopscount.counting import bare_table
+    from bopscount.report.counting import bare_table
 
     records = _core.new_layers(len(LAYERS))
     for index, fields in enumerate(LAYERS.values()):

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from bopscount import _core
 from bopscount.layer_table import LEAF, LayerTable, name_layer
-from bopscount.nonzero import nonzero_macs
-from bopscount.stored_weights import (
+from bopscount.records.nonzero import nonzero_macs
+from bopscount.records.parameters import (
     MAC_KINDS,
     is_low_bit,
     operand_bits,

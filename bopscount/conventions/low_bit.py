@@ -12,8 +12,8 @@ from bopscount.conventions.convention import Convention, Figure
 from bopscount.conventions.facts import Facts, Integers, Mask, exact_sum
 from bopscount.conventions.operations import fvcore_extras
 from bopscount.errors import InputError
-from bopscount.nonzero import zeros_were_looked_for
-from bopscount.stored_weights import FULL_PRECISION, MAC_KINDS, low_bit_widths
+from bopscount.records.nonzero import zeros_were_looked_for
+from bopscount.records.parameters import FULL_PRECISION, MAC_KINDS, low_bit_widths
 
 _INT8 = 8
 _KIND = "low-bit operations"

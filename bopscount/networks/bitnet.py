@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
+from bopscount.bits.registered_classes import built_in_layer
 from bopscount.networks.layers import quantise, straight_through
-from bopscount.registry import built_in_layer
 
 WEIGHT_BITS = 2
 INPUT_BITS = 8

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
-from bopscount.registry import built_in_layer
+from bopscount.bits.registered_classes import built_in_layer
 
 
 def straight_through(quantised: Tensor, x: Tensor) -> Tensor:

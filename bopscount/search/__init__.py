@@ -1,5 +1,4 @@
-"""Costs of very many candidates of one network."""
+"""Costs of very many candidates of one network.
 
-from bopscount.search.choice_table import ChoiceTable
-
-__all__ = ["ChoiceTable"]
+Imports `tracing` (to trace alternatives), `conventions`, `records` and what is below them.
+"""

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
-from bopscount import registry
-from bopscount.adapters import may_apply
+from bopscount.bits import registered_classes
+from bopscount.bits.adapters import may_apply
 from bopscount.errors import InputError
 from bopscount.tracing.functions.attention import attention_rule
 from bopscount.tracing.recurrent import recurrent_rule
@@ -106,7 +106,7 @@ def classify(cls: type[nn.Module]) -> tuple[bool, Any, bool, bool, bool]:
         Whether it is a leaf whatever it contains; its rule; whether it is registered; whether it
         is an nn.Sequential; whether an adapter might know its instances.
     """
-    if registry.rule_for_class(cls) is not None:
+    if registered_classes.rule_for_class(cls) is not None:
         return True, None, True, False, False
     rule = LEAF_RULES.get(cls)
     if rule is not None:

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from torch._C._functorch import is_functorch_wrapped_tensor
 
 from bopscount import _core
-from bopscount.adapters import adapter_for, at_path
-from bopscount.adapters.tensors import bits_of_product
+from bopscount.bits.adapters import adapter_for, at_path
+from bopscount.bits.adapters.tensors import bits_of_product
+from bopscount.bits.layer_bits import LayerBits
+from bopscount.bits.registered_classes import rule_of
 from bopscount.errors import TraceError
-from bopscount.layer_bits import LayerBits
 from bopscount.progress import progress_bar
-from bopscount.registry import rule_of
 from bopscount.tracing import functions  # noqa: F401 - it hands its rules to the core
 from bopscount.tracing.classes import classify
 from bopscount.tracing.emitter import Emitter

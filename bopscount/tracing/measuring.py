@@ -11,14 +11,14 @@ import numpy as np
 import torch
 
 from bopscount import _core
+from bopscount.bits.value_bits import MAX_BITS, Finding, ValueBits, value_bits
 from bopscount.errors import InputError
 from bopscount.layer_table import LayerTable
-from bopscount.stored_weights import MAC_KINDS
+from bopscount.records.parameters import MAC_KINDS
 from bopscount.tracing.driver import Driver
 from bopscount.tracing.model import on_meta
 from bopscount.tracing.operands import Operand, operands_of
 from bopscount.tracing.table import build_table
-from bopscount.tracing.value_bits import MAX_BITS, Finding, ValueBits, value_bits
 
 if TYPE_CHECKING:
     from torch import nn

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from bopscount._core import KINDS, LEAF_RULES, answer, emit
-from bopscount.adapters.family import FLOAT
-from bopscount.adapters.tensors import own_width
+from bopscount.bits.adapters.family import FLOAT
+from bopscount.bits.adapters.tensors import own_width
+from bopscount.bits.layer_bits import LayerBits
 from bopscount.errors import InputError
-from bopscount.layer_bits import LayerBits
 from bopscount.tracing.emitter import Emitter
 from bopscount.tracing.fields import quantised, three
 from bopscount.tracing.inputs import tensors_of

@@ -6,7 +6,7 @@ from typing import Any
 
 from bopscount._core import KINDS, OP_TABLE, Tracer
 from bopscount.layer_table import LEAF, LayerTable, Owner
-from bopscount.module_tree import Node
+from bopscount.records.modules import Node
 
 PARAMETERS, FUNCTIONAL = "parameters", "functional"
 _ROLE_ORDER = {LEAF: 0, PARAMETERS: 1}

@@ -13,7 +13,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from bopscount._core import Snapshot
 from bopscount.errors import InputError
 from bopscount.layer_table import LEAF, LayerTable
-from bopscount.nonzero import prunable
+from bopscount.records.nonzero import prunable
 from bopscount.tracing.driver import TRACING
 
 _MAX_LISTED = 8

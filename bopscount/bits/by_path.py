@@ -1,0 +1,202 @@
+"""Bit widths that the caller gives, by module path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from bopscount._core import BIT_SOURCES, OP_TABLE
+from bopscount.bits.registered_classes import MAX_BITS
+from bopscount.errors import InputError
+from bopscount.layer_table import LayerTable
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from bopscount.tracing.measuring import Measured
+
+MEASURED = "measured"
+Widths = tuple[int | None, int | None]
+"""(weight bits, input bits); None leaves what was found."""
+Measure = Literal["measured"]
+UserBits = (
+    Mapping[str, Widths | Measure] | Callable[[str, "nn.Module"], Widths | Measure | None] | Measure
+)
+
+_FIELDS = ("weight_bits", "input_bits")
+
+
+def with_bits(
+    table: LayerTable,
+    bits: UserBits,
+    model: nn.Module | None = None,
+    measure: Callable[[LayerTable], dict[int, Measured]] | None = None,
+) -> LayerTable:
+    """A copy of the table whose MAC ops have the given widths; the rest is shared.
+
+    Args:
+        table: What was traced.
+        bits: Glob patterns of module paths (`*` also matches dots) with (weight bits, input
+            bits), or a callable (path, module) -> (weight bits, input bits) or None. Where
+            several patterns match, the last one counts. Ops that a module runs itself, such
+            as its attention, have the module's path, and that with the kind: "attn.(matmul)".
+            In place of a pair, or of it all, "measured".
+        model: What a callable gets its modules from.
+        measure: What runs the model, for "measured".
+
+    Raises:
+        InputError: For widths outside 1-64, or a pattern that matches no layer with MACs.
+
+    Example: of ResNet-18, `with_bits(table, {"layer*.conv*": (1, 1)})` makes its sixteen
+    3x3 convolutions binary, and leaves the first one, the shortcuts and the classifier.
+    """
+    owners = dict(mac_owners(table))
+    choices = _choices(bits, owners, table, model)
+    records = table.records.copy()
+    is_mac = is_mac_op(table)
+    for owner, pair in choices.items():
+        if pair == MEASURED:
+            continue
+        rows = is_mac & (records["owner"] == owner)
+        for field, width in zip(_FIELDS, pair, strict=True):
+            if width is not None:
+                records[field][rows] = width
+                records[f"{field}_source"][rows] = BIT_SOURCES["user"]
+    table = replace(table, records=records)
+    measured = [owner for owner, pair in choices.items() if pair == MEASURED]
+    if bits == MEASURED or measured:
+        if measure is None:
+            raise InputError(
+                "bits='measured' needs the model, whose values are looked at; give it to trace()"
+            )
+        from bopscount.tracing.measuring import apply_measured
+
+        wanted = np.flatnonzero(is_mac & np.isin(records["owner"], measured)).tolist()
+        table = apply_measured(table, measure(table), wanted)
+    return table
+
+
+def _choices(
+    bits: UserBits, owners: dict[int, tuple[str, str]], table: LayerTable, model: nn.Module | None
+) -> dict[int, Any]:
+    """(weight bits, input bits) or "measured" of the owners that `bits` speaks of."""
+    if bits == MEASURED:
+        return dict.fromkeys(owners, MEASURED)
+    if callable(bits):
+        if model is None:
+            raise InputError("bits as a callable needs the model; give trace() the callable")
+        modules = dict(model.named_modules(remove_duplicate=False))
+        return {
+            owner: _checked(bits(path, modules[path]), f"bits({path!r}, ...)")
+            for owner, (path, _) in owners.items()
+        }
+    if isinstance(bits, Mapping):
+        return _by_pattern(bits, owners, table)
+    given = repr(bits) if isinstance(bits, str) else type(bits).__name__
+    raise InputError(
+        "bits must be 'measured', a dict of path patterns to (weight bits, input bits), or a "
+        f"callable (path, module) that returns such a pair or None, got {given}"
+    )
+
+
+def is_mac_op(table: LayerTable) -> npt.NDArray[np.bool_]:
+    """Which records have MACs."""
+    macs = np.array([bool(row["macs"]) for row in OP_TABLE])
+    is_mac: npt.NDArray[np.bool_] = macs[table.records["kind"]]
+    return is_mac
+
+
+def mac_owners(table: LayerTable) -> Iterator[tuple[int, tuple[str, str]]]:
+    """Owners of MAC ops, with the path of the module and that of the row."""
+    for owner in np.unique(table.records["owner"][is_mac_op(table)]).tolist():
+        yield owner, (table.nodes[table.owners[owner].node].path, table.owner_path(owner))
+
+
+def _by_pattern(
+    bits: Mapping[str, Any], owners: dict[int, tuple[str, str]], table: LayerTable
+) -> dict[int, Any]:
+    widths: dict[int, Any] = {}
+    for pattern, pair in bits.items():
+        if not isinstance(pattern, str):
+            raise InputError(f"bits must have path patterns as keys, got {pattern!r}")
+        widths_given = _checked(pair, f"bits[{pattern!r}]")
+        matched = matching(pattern, owners)
+        if not matched:
+            raise InputError(f"bits[{pattern!r}] {why_no_match(pattern, owners, table)}")
+        widths.update(dict.fromkeys(matched, widths_given))
+    return widths
+
+
+def matching(pattern: str, owners: Mapping[int, tuple[str, str]]) -> list[int]:
+    """The owners, as `mac_owners` gives them, one of whose paths the pattern matches."""
+    return [
+        owner
+        for owner, names in owners.items()
+        if any(fnmatchcase(name, pattern) for name in names)
+    ]
+
+
+def why_no_match(pattern: str, owners: Mapping[int, tuple[str, str]], table: LayerTable) -> str:
+    """What to say of a pattern that matches no owner."""
+    examples = ", ".join(repr(row) for _, row in list(owners.values())[:3]) or "none at all"
+    if any(fnmatchcase(node.path, pattern) for node in table.nodes):
+        return (
+            "matches only modules that run no convolution or matrix product themselves; "
+            f"a pattern such as {pattern + '.*'!r} matches those inside"
+        )
+    return f"matches no layer; layers with MACs are {examples} and so on"
+
+
+def _checked(pair: Any, what: str) -> Any:
+    if pair is None:
+        return None, None
+    if isinstance(pair, str) and pair == MEASURED:
+        return MEASURED
+    if not isinstance(pair, (tuple, list)) or len(pair) != len(_FIELDS):
+        raise InputError(f"{what} must be (weight bits, input bits) or 'measured', got {pair!r}")
+    for width in pair:
+        if width is not None and (
+            isinstance(width, bool) or not isinstance(width, int) or not 1 <= width <= MAX_BITS
+        ):
+            raise InputError(
+                f"{what} must be whole numbers of bits from 1 to {MAX_BITS}, got {width!r}"
+            )
+    return tuple(pair)
+
+
+def parse_bits(given: list[str]) -> UserBits:
+    """Patterns as the command line takes them: "layer*.conv2=1,1", "fc=8,-" (- leaves it).
+
+    "measured" alone is short for "*=measured".
+
+    Raises:
+        InputError: For anything else.
+    """
+    bits: dict[str, Any] = {}
+    for text in given:
+        pattern, _, widths = ("*", "", text) if text == MEASURED else text.rpartition("=")
+        if not pattern:
+            raise _not_bits(text)
+        if widths == MEASURED:
+            bits[pattern] = MEASURED
+            continue
+        try:
+            weight, inputs = (
+                None if width.strip() == "-" else int(width) for width in widths.split(",")
+            )
+        except ValueError:
+            raise _not_bits(text) from None
+        bits[pattern] = weight, inputs
+    return bits
+
+
+def _not_bits(text: str) -> InputError:
+    return InputError(
+        "--bits must be PATTERN=WEIGHT,INPUT as in 'layer*.conv2=1,1', PATTERN=measured or "
+        f"measured, got {text!r}"
+    )

@@ -1,0 +1,204 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from importlib.metadata import version
+from typing import TYPE_CHECKING, NoReturn
+
+from bopscount import _core
+from bopscount.errors import BopscountError, InputError
+from bopscount.layer_table import RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+
+    from bopscount.report.report import Report
+
+_EXAMPLES = """\
+examples:
+  bopscount binary_resnet18                          a built-in network
+  bopscount torchvision.models:resnet50              what a function or class makes
+  bopscount -f net.py -m Net -s 1x28x28              class Net of a file, its input size
+  bopscount timm.models:vit_tiny_patch16_224 --rules full --granularity 3 --no-timing
+  bopscount binary_resnet18 --json report.json --csv layers.csv
+"""
+_DEFAULT_SIZE = "3x224x224"
+_BAD_INPUT = 2
+_INTERRUPTED = 130
+
+
+class _Version(argparse.Action):
+    """Asks for torch's version only when it is wanted."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        versions = {name: version(name) for name in ("bopscount", "torch", "numpy")}
+        print(", ".join(f"{name} {number}" for name, number in versions.items()), end="")  # noqa: T201
+        print(f", core built as {_core.build_type}")  # noqa: T201
+        parser.exit()
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as the other errors do."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(_BAD_INPUT, f"{self.prog}: error: {message}; see {self.prog} --help\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="bopscount",
+        description="Counts what a PyTorch network costs: Bops, Flops, MAdd, parameters, "
+        "memory and memory traffic, per layer and in total.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("model", nargs="?", help="built-in network (see --list) or package.module:callable")
+    add("-f", "--file", help="Python file that defines the model")
+    add("-m", "--model-name", dest="name", help="class or function in --file (default: Model)")
+    add("-s", "--size", metavar="CxHxW", help="input size without the batch (default: "
+        f"{_DEFAULT_SIZE}, or what a built-in network takes); several: 3x224x224,10")  # fmt: skip
+    add("--batch-size", type=int, default=1, metavar="N", help="samples (default: 1)")
+    add("--dtype", help="input dtype, such as int64 or bfloat16 (default: the parameters', or "
+        "what a built-in network takes)")  # fmt: skip
+    add("--rules", choices=RULES, default="torchstat", help="what counts (default: torchstat)")
+    add("--granularity", type=int, default=1, metavar="G", help="height of the modules that "
+        "get a row (default: 1, the leaves)")  # fmt: skip
+    add("--bits", action="append", metavar="PATTERN=W,A", help="bits of weights and inputs of "
+        "the layers whose path matches, as in 'layer*.conv2=1,1'; PATTERN=measured, or "
+        "measured for all, runs the model to find them; repeatable")  # fmt: skip
+    add("--columns", metavar="NAMES", help="columns of the table, as in 'default,bits' or "
+        "'module name,Bops,W bits,A bits'")  # fmt: skip
+    add("--convention", metavar="NAME", help="print the total in a published convention too, "
+        "such as reactnet")  # fmt: skip
+    add("--conventions", action="store_true", help="print the network under every published "
+        "convention, instead of the table")  # fmt: skip
+    add("--discount-zeros", action="store_true", help="zero weights cost no MACs and no memory")
+    add("--no-timing", action="store_true", help="no duration[%%] column, and no timed runs")
+    add("--json", nargs="?", const="-", metavar="FILE", help="write the report as JSON to FILE, "
+        "or print it instead of the table")  # fmt: skip
+    add("--csv", nargs="?", const="-", metavar="FILE", help="write the rows as CSV to FILE, "
+        "or print them instead of the table")  # fmt: skip
+    add("--list", action="store_true", help="list the built-in networks")
+    add("--debug", action="store_true", help="show the traceback of an error")
+    add("--version", action=_Version, nargs=0, help="print versions and build type")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns its exit code, 2 for bad input."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        _run(options, parser)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # The reader closed the pipe, as `| head` does; nothing is left to say.
+        sys.stderr.close()
+    except (BopscountError, OverflowError, OSError) as error:
+        if options.debug:
+            raise
+        print(f"bopscount: error: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201
+        return _BAD_INPUT
+    return 0
+
+
+def _run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    from bopscount.networks import NETWORKS
+
+    if options.list:
+        for name, network in NETWORKS.items():
+            size = "x".join(map(str, network.input_size))
+            print(f"{name:24} {size:12} {network.doc}")  # noqa: T201
+        return
+    if bool(options.model) == bool(options.file):
+        parser.error(
+            "name a model: a built-in network, package.module:callable, or -f FILE -m NAME"
+        )
+    if options.name and not options.file:
+        parser.error(f"--model-name {options.name} needs --file")
+    report = _report(options)
+    if "-" not in (options.json, options.csv):
+        print(f"{report.conventions()}\n" if options.conventions else report, end="")  # noqa: T201
+    if options.json:
+        _write(options.json, json.dumps(report.to_dict(), indent=1) + "\n")
+    if options.csv:
+        _write(options.csv, _csv(report))
+
+
+def _report(options: argparse.Namespace) -> Report:
+    from bopscount.api import build_report
+    from bopscount.bits.by_path import parse_bits
+    from bopscount.cli.loading import load_by_name, load_from_file
+    from bopscount.networks import NETWORKS
+
+    built_in = NETWORKS.get(options.model)
+    if options.size is None and built_in:
+        sizes: list[tuple[int, ...]] = [built_in.input_size]
+    else:
+        sizes = _sizes(options.size or _DEFAULT_SIZE)
+    dtype = _dtype(options.dtype or (built_in.dtype if built_in else None))
+    if options.file:
+        model = load_from_file(options.file, options.name or "Model")
+    else:
+        model = load_by_name(options.model)
+    return build_report(
+        model,
+        sizes,
+        options.granularity,
+        batch_size=options.batch_size,
+        dtype=dtype,
+        rules=options.rules,
+        timing=not (options.no_timing or options.conventions),
+        bits=parse_bits(options.bits) if options.bits else None,
+        columns=[name.strip() for name in (options.columns or "default").split(",")],
+        convention=options.convention,
+        discount_zeros=options.discount_zeros,
+    )
+
+
+def _sizes(text: str) -> list[tuple[int, ...]]:
+    """Shapes of "3x224x224,10": [(3, 224, 224), (10,)]."""
+    try:
+        return [tuple(int(size) for size in part.split("x")) for part in text.split(",")]
+    except ValueError as error:
+        raise InputError(f"--size must be like 3x224x224, got {text!r}") from error
+
+
+def _dtype(name: str | None) -> torch.dtype | None:
+    if name is None:
+        return None
+    import torch
+
+    dtype = getattr(torch, name, None)
+    if not isinstance(dtype, torch.dtype):
+        raise InputError(f"--dtype must be a torch dtype such as int64 or bfloat16, got {name!r}")
+    return dtype
+
+
+def _csv(report: Report) -> str:
+    import csv
+    import io
+
+    from bopscount.report.formats.table_text import columns
+
+    table = columns(report)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table)
+    writer.writerows(zip(*table.values(), strict=True))
+    return text.getvalue()
+
+
+def _write(target: str, text: str) -> None:
+    if target == "-":
+        print(text, end="")  # noqa: T201
+        return
+    with open(target, "w", encoding="utf-8") as file:
+        file.write(text)

@@ -1,0 +1,187 @@
+"""Which of a model's parameters are the weights of which layer."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bopscount._core import BIT_SOURCES, KINDS, OP_TABLE
+from bopscount.layer_table import LayerTable
+from bopscount.records.nonzero import prunable
+
+FULL_PRECISION = 32
+"""Bits of a float operand in every rule about bit widths, whatever its dtype."""
+MAC_KINDS = np.array([bool(row["macs"]) for row in OP_TABLE])
+"""Whether the kind of that index has MACs."""
+FLOATING = BIT_SOURCES["floating"]
+_PRODUCTS = (KINDS["matmul"], KINDS["attention"])
+_MAX_LOW_BITS = 16
+_BYTE = 8
+Integers = npt.NDArray[np.int64]
+
+
+def operand_bits(table: LayerTable, operand: str) -> Integers:
+    """Bits of "weight" or "input" of every record, `FULL_PRECISION` for floats."""
+    records = table.records
+    bits = records[f"{operand}_bits"].astype(np.int64)
+    return np.where(records[f"{operand}_bits_source"] == FLOATING, FULL_PRECISION, bits)
+
+
+def is_low_bit(table: LayerTable) -> npt.NDArray[np.bool_]:
+    """Whether both operands of a record are quantised, to 16 bits or fewer (csrc/layer.hpp)."""
+    low = np.ones(len(table), bool)
+    for operand in ("weight", "input"):
+        low &= table.records[f"{operand}_bits_source"] != FLOATING
+        low &= table.records[f"{operand}_bits"] <= _MAX_LOW_BITS
+    return low
+
+
+def low_bit_widths(weight_bits: int, input_bits: int) -> bool:
+    """The same of widths, floats being `FULL_PRECISION`."""
+    return max(weight_bits, input_bits) <= _MAX_LOW_BITS
+
+
+def stored_weights(table: LayerTable) -> Integers:
+    """How many parameters each record reads as its weight and is the first to read.
+
+    Parameters stand on modules, weights on the ops that they run. A record takes its
+    weight's elements from its module's parameters as long as they suffice, so that a
+    weight used twice is stored once. The second operand of attention, or of a matrix
+    product that another op has computed, is no parameter.
+
+    Returns:
+        Elements per record; what is left of a module's parameters is no weight (biases,
+        norms, scales).
+
+    Example: a convolution 64 -> 64, 3x3, called at two sizes has two records; the first
+    gets 36,864, the second 0.
+    """
+    weights, _ = _split_parameters(table)
+    return np.array(weights, np.int64)
+
+
+def _split_parameters(table: LayerTable) -> tuple[list[int], list[int]]:
+    """Per record: parameters that it reads as its weight; its module's others."""
+    records = table.records
+    nodes = _nodes(table)
+    others = records["logical_params"].tolist()
+    left: defaultdict[int, int] = defaultdict(int)
+    for node, params in zip(nodes, others, strict=True):
+        if params:
+            left[node] += params
+    weights = [0] * len(nodes)
+    elements = records["weight_elements"].tolist()
+    read: defaultdict[int, int] = defaultdict(int)
+    channels = records["out_channels"].tolist()
+    looks_up = _looks_up(records)
+    for index in np.flatnonzero(MAC_KINDS[records["kind"]] | looks_up).tolist():
+        node, size = nodes[index], elements[index]
+        if looks_up[index]:
+            # The record tells the rows that were read; the table has as many as there are.
+            size = left[node] // channels[index] * channels[index]
+        if 0 < size <= left[node] and not _second_operand_is_computed(table, index):
+            weights[index] = size
+            left[node] -= size
+            read[node] += size
+    # A module's parameters stand on its first record, its weights on any of them.
+    for index, params in enumerate(others):
+        if params and read[nodes[index]]:
+            taken = min(params, read[nodes[index]])
+            read[nodes[index]] -= taken
+            others[index] -= taken
+    return weights, others
+
+
+def _looks_up(records: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
+    """Whether a record looks up rows of a table that is quantised."""
+    look_ups = records["kind"] == KINDS["embedding"]
+    quantised = records["weight_bits_source"] != FLOATING
+    found: npt.NDArray[np.bool_] = look_ups & quantised & (records["out_channels"] > 0)
+    return found
+
+
+def _nodes(table: LayerTable) -> list[int]:
+    """The module of every record."""
+    nodes = [owner.node for owner in table.owners]
+    return [nodes[owner] for owner in table.records["owner"].tolist()]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredParameters:
+    """A model's parameters, record by record.
+
+    Attributes:
+        weights: Those that the record reads as its weight, each counted once.
+        kept: How many of these cost memory: all, or those that are not zero.
+        weight_bits: Bits of each of them.
+        others: Further parameters of the record's module: biases, norms, scales.
+        other_bits: Bits of each of those.
+    """
+
+    weights: Integers
+    kept: Integers
+    weight_bits: Integers
+    others: Integers
+    other_bits: Integers
+
+    @property
+    def memory_bits(self) -> Integers:
+        """Bits that the parameters of each record take."""
+        return self.kept * self.weight_bits + self.others * self.other_bits
+
+
+def stored_parameters(table: LayerTable, discount_zeros: bool = False) -> StoredParameters:
+    """Every parameter at the width that it is stored in, on demand without zero weights."""
+    records = table.records
+    own, others = _split_parameters(table)
+    weights = kept = np.array(own, np.int64)
+    if discount_zeros:
+        nonzero = records["nonzero_weights"]
+        kept = np.where(prunable(table) & (nonzero >= 0) & (weights > 0), nonzero, weights)
+    # What holds packed weights in bytes has its biases and scales in floats.
+    item_bits = _BYTE * records["weight_item_bytes"].astype(np.int64)
+    return StoredParameters(
+        weights=weights,
+        kept=kept,
+        weight_bits=records["weight_bits"].astype(np.int64),
+        others=np.array(others, np.int64),
+        other_bits=np.where(item_bits > _BYTE, item_bits, FULL_PRECISION),
+    )
+
+
+def activation_elements(table: LayerTable) -> tuple[list[int], list[int]]:
+    """Operands of MAC ops that are no parameters, in elements, all calls included.
+
+    Returns:
+        Per record those at the width of the input, and those at that of the weight: the
+        second operand of attention, or of a matrix product that takes it from no parameter.
+
+    Example: an 8-channel input of 16x16 positions of a convolution called twice: 4,096 and 0.
+    """
+    records, weights = table.records, stored_weights(table)
+    first, second = [0] * len(table), [0] * len(table)
+    for index in np.flatnonzero(MAC_KINDS[records["kind"]]).tolist():
+        record = records[index]
+        size = {
+            name: int(record[name])
+            for name in ("calls", "batch", "in_channels", "in_positions", "extra_elements",
+                         "weight_elements")
+        }  # fmt: skip
+        elements = size["batch"] * size["in_channels"] * size["in_positions"]
+        first[index] = size["calls"] * (elements + size["extra_elements"])
+        if record["kind"] in _PRODUCTS and not weights[index]:
+            second[index] = size["calls"] * size["weight_elements"]
+    return first, second
+
+
+def _second_operand_is_computed(table: LayerTable, index: int) -> bool:
+    kind = table.records["kind"][index]
+    if kind == KINDS["attention"]:
+        return True
+    if kind != KINDS["matmul"] or len(table.producer_starts) <= index + 1:
+        return False
+    start, end = table.producer_starts[index : index + 2]
+    return bool(end > start + 1 and table.producers[start + 1] >= 0)

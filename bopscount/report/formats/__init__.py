@@ -1,0 +1,1 @@
+"""Output formats of a report. They arrange numbers and compute none."""

@@ -1,0 +1,1 @@
+"""Bit-width search: one network, very many assignments of bit widths."""

@@ -1,0 +1,138 @@
+"""Metrics of a bit-width search as sums for the core."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from bopscount import _core
+from bopscount.bits.registered_classes import MAX_BITS
+from bopscount.conventions import CONVENTIONS
+from bopscount.conventions.facts import Facts, exact_sum
+from bopscount.errors import InputError
+from bopscount.layer_table import LayerTable
+from bopscount.records.parameters import activation_elements, stored_parameters
+from bopscount.records.totals import METRIC_NAMES
+from bopscount.search.bits.columns import KEPT, Columns
+
+SIZES = ("weight_bytes", "activation_bytes")
+METRICS = (*METRIC_NAMES, "ops", *SIZES)
+"""What `metrics=` takes."""
+PRICED = tuple(name for name, convention in CONVENTIONS.items() if convention.price)
+"""The conventions that a search can count in."""
+_TO_BYTES = 3
+Widths = Sequence[int]
+Price = Callable[[int, int], int]
+
+
+def check_metrics(metrics: Any) -> tuple[str, ...]:
+    """The names, each once, or InputError."""
+    names = (metrics,) if isinstance(metrics, str) else metrics
+    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"metrics must be names such as ('bops', 'macs'), got {metrics!r}")
+    for name in names:
+        if name not in METRICS:
+            raise InputError(f"metrics must be among {', '.join(METRICS)}, got {name!r}")
+    return tuple(dict.fromkeys(names))
+
+
+def check_priced(convention: Any) -> str:
+    """The name of a convention that a search can count in, or InputError."""
+    if convention not in PRICED:
+        why = (
+            " (it is no sum of prices by layer, or does not depend on bit widths)"
+            if isinstance(convention, str) and convention in CONVENTIONS
+            else ""
+        )
+        raise InputError(
+            f"convention must be one of {', '.join(PRICED)} for a search, got {convention!r}{why}"
+        )
+    return str(convention)
+
+
+class SumBuilder:
+    """Adds sums of prices to a search of the core.
+
+    Args:
+        search: What they are appended to.
+        columns: Of each record, where its widths come from.
+        weights_vary: Whether candidates give the weight bits.
+        inputs_vary: Whether they give the input bits.
+    """
+
+    def __init__(
+        self, search: _core.BitSearch, columns: Columns, weights_vary: bool, inputs_vary: bool
+    ) -> None:
+        self._search = search
+        self._columns: list[int] = columns.of_record.tolist()
+        self._varies = weights_vary, inputs_vary
+
+    def add(
+        self,
+        name: str,
+        pieces: Iterable[tuple[Sequence[int], Price]],
+        kept: tuple[Widths, Widths],
+        constant: int = 0,
+        shift: int = 0,
+    ) -> None:
+        """Appends (constant + elements x price at each layer's widths) / 2**shift, rounded up.
+
+        Args:
+            name: Of the sum.
+            pieces: Elements of each record, and the price of one by its bit widths.
+            kept: Weight bits and input bits of each record as traced.
+            constant: What does not depend on widths.
+            shift: See above.
+        """
+        grids = []
+        for elements, price in pieces:
+            shares: defaultdict[tuple[int | None, ...], list[tuple[int, int]]] = defaultdict(list)
+            for n, column, *widths in zip(elements, self._columns, *kept, strict=True):
+                if column == KEPT:
+                    constant += n * price(*widths)
+                elif n:
+                    key = (
+                        None if varies else width
+                        for varies, width in zip(self._varies, widths, strict=True)
+                    )
+                    shares[tuple(key)].append((column, n))
+            for (weight, inputs), of_widths in shares.items():
+                cells = [[price(w, a) for a in _every(inputs)] for w in _every(weight)]
+                grids.append((np.array(cells, np.int64), np.array(of_widths, np.int64)))
+        self._search.add_sum(name, shift, constant, grids)
+
+
+def _every(width: int | None) -> Iterable[int]:
+    return range(1, MAX_BITS + 1) if width is None else (width,)
+
+
+def add_size(builder: SumBuilder, table: LayerTable, name: str) -> None:
+    """Appends `weight_bytes` or `activation_bytes`.
+
+    `weight_bytes`: all parameters, weights at their widths and the rest as stored; as
+    `Report.bit_summary.size_bits` / 8. `activation_bytes`: the operands of MAC ops that are no
+    parameters, at their widths. Both are rounded up once, in the end.
+    """
+    records = table.records
+    kept = records["weight_bits"].tolist(), records["input_bits"].tolist()
+    if name == "weight_bytes":
+        stored = stored_parameters(table)
+        constant = exact_sum(stored.others * stored.other_bits)
+        pieces: list[tuple[list[int], Price]] = [(stored.weights.tolist(), lambda w, _: w)]
+    else:
+        first, second = activation_elements(table)
+        constant = 0
+        pieces = [(first, lambda _, a: a), (second, lambda w, _: w)]
+    builder.add(name, pieces, kept, constant, shift=_TO_BYTES)
+
+
+def add_convention(builder: SumBuilder, facts: Facts, name: str) -> None:
+    """Appends a convention's sum, before its division."""
+    price = CONVENTIONS[name].price
+    assert price is not None, name
+    kept = facts.weight_bits.tolist(), facts.input_bits.tolist()
+    elements = [int(n) for n in price.elements(facts)]
+    builder.add(name, [(elements, price.price)], kept, price.rest(facts))

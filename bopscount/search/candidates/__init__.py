@@ -1,0 +1,1 @@
+"""Shape search: one network with other channels, windows, or input sizes."""

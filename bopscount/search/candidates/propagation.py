@@ -1,0 +1,276 @@
+"""What follows in a recorded network when fields of some records are changed.
+
+The records are gone through in the order they ran. Where an operand, or a record itself,
+differs from what was traced, its shape rule is applied again and its sizes, weights and
+parameters are set; everything else stays. What the trace cannot tell is an error.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bopscount import _core
+from bopscount.errors import InputError
+from bopscount.layer_table import LEAF, LayerTable
+from bopscount.search.candidates import follow
+from bopscount.search.candidates.shapes import (
+    Mismatch,
+    Shape,
+    Size,
+    Traced,
+    Unknown,
+    columns,
+    is_fixed,
+    only,
+    size_of,
+    through_view,
+)
+
+Operand = tuple[int, int, bool]
+"""Its producer, the number of the network's input that it is, and whether it is a view."""
+KIND_NAMES = [row["name"] for row in _core.OP_TABLE]
+
+
+class Dataflow:
+    """What does not change of a table: who feeds whom, and which weights are whose."""
+
+    def __init__(self, table: LayerTable) -> None:
+        self.table = table
+        self.kinds = [KIND_NAMES[kind] for kind in table.records["kind"].tolist()]
+        starts = table.producer_starts.tolist()
+        if len(starts) != len(table) + 1:
+            raise InputError(
+                "the table does not know which layer feeds which: it must come from trace()"
+            )
+        columns_of = (table.producers, table.input_numbers, table.viewed)
+        sources: list[Operand] = list(zip(*(part.tolist() for part in columns_of), strict=True))
+        self.operands = [sources[a:b] for a, b in pairwise(starts)]
+        self.constant: list[bool] = []  # for each record
+        for operands in self.operands:
+            self.constant.append(all(map(self.is_constant, operands)))
+        self.input_shapes: dict[int, Traced] = dict(enumerate(table.network_inputs))
+        self.first_of_owner: dict[int, int] = {}
+        for index, owner in enumerate(table.records["owner"].tolist()):
+            self.first_of_owner.setdefault(owner, index)
+
+    def is_constant(self, operand: Operand) -> bool:
+        """Whether an operand does not depend on the network's inputs."""
+        producer, number, _ = operand
+        if number >= 0:
+            return False
+        return producer < 0 or self.constant[producer]
+
+    def is_leaf(self, index: int) -> bool:
+        """Whether the record is a leaf module's, which owns its parameters."""
+        return self.table.owners[int(self.table.records["owner"][index])].role == LEAF
+
+    def first_call(self, index: int) -> int:
+        """The record of the same module that has its parameters."""
+        return self.first_of_owner[int(self.table.records["owner"][index])]
+
+    @cached_property
+    def borrowed_weights(self) -> set[int]:
+        """Elements of weights whose parameters another module owns: which one is not known."""
+        records = self.table.records
+        return {
+            int(records["weight_elements"][index])
+            for index, kind in enumerate(self.kinds)
+            if kind in follow.WEIGHTED
+            and self.is_leaf(index)
+            and self.first_call(index) == index
+            and records["params"][index] == 0 < records["weight_elements"][index]
+        }
+
+
+class Propagation:
+    """One pass over the records of a block of candidates."""
+
+    def __init__(
+        self,
+        flow: Dataflow,
+        block: npt.NDArray[Any],
+        changed: dict[int, npt.NDArray[Any]],
+        given: set[tuple[int, str]],
+        inputs: dict[int, Shape],
+    ) -> None:
+        """Prepares a pass.
+
+        Args:
+            flow: Of the table.
+            block: (n_candidates, n_layers) records; only read.
+            changed: Records whose own fields were changed, as columns of candidates.
+            given: Which of their fields, so that they do not follow from others.
+            inputs: Shapes of the network's inputs that differ from the traced ones.
+        """
+        self.flow, self.table, self.block = flow, flow.table, block
+        self.n_candidates = len(block)
+        self.columns, self.given, self.inputs = changed, given, inputs
+        self.shapes: dict[int, Shape] = {}
+        self._weights_set: set[int] = set()
+
+    def run(self, again: set[int]) -> None:
+        """Fills `columns` and `shapes`; `again` are records that differed before."""
+        own = again | self.columns.keys()
+        for index, operands in enumerate(self.flow.operands):
+            moved = any(
+                producer in self.shapes or number in self.inputs for producer, number, _ in operands
+            )
+            if index in own or moved:
+                self._follow(index)
+        self._check_calls()
+
+    def _follow(self, index: int) -> None:
+        try:
+            rule = follow.RULES.get(self.flow.kinds[index])
+            if rule is None:
+                raise Unknown("this kind of operation is not followed")
+            out = rule(self, index)
+        except Unknown as error:
+            raise InputError(
+                f"{self.name(index)}: what becomes of it cannot be told from the trace: {error}"
+            ) from None
+        except Mismatch as error:
+            bad = int(np.argmax(np.broadcast_to(error.bad, self.n_candidates)))
+            raise InputError(f"candidate {bad}, {self.name(index)}: {error}") from None
+        traced = self.table.output_shapes[index]
+        self._set_sizes(index, self.operand(index, 0), out)
+        if any(not is_fixed(size) for size in out) or out != traced:
+            self.shapes[index] = out
+
+    def name(self, index: int) -> str:
+        """The record in an error."""
+        path = self.table.owner_path(int(self.table.records["owner"][index]))
+        return f"{path or 'the model'} (layer {index}, {self.table.ops[index]})"
+
+    # --- what rules ask for ------------------------------------------------------
+
+    def column(self, index: int) -> npt.NDArray[Any]:
+        """The record of every candidate, to be changed."""
+        if index not in self.columns:
+            self.columns[index] = self.block[:, index].copy()
+        return self.columns[index]
+
+    def current(self, index: int) -> npt.NDArray[Any]:
+        """The record of every candidate, to be read."""
+        return self.columns.get(index, self.block[:, index])
+
+    def operand(self, index: int, number: int) -> Shape:
+        """Shape of an operand, or Unknown."""
+        operands = self.flow.operands[index]
+        if number == 0:
+            seen = self.table.input_shapes[index]
+            if not operands:
+                return seen
+            base, now = self._base(operands[0], seen)
+            if operands[0][2]:
+                return only(through_view(base, now, seen), "a view changes the shape")
+            if base != seen:
+                raise Unknown(f"it reads {seen} where {base} was made")
+            return now
+        base, now = self._base(operands[number], None)
+        if operands[number][2]:
+            raise Unknown("an operand is a view")
+        return now
+
+    def _base(self, operand: Operand, seen: Traced | None) -> tuple[Traced, Shape]:
+        """Traced and current shape of what an operand is or is a view of."""
+        producer, number, _ = operand
+        if producer >= 0:
+            traced = self.table.output_shapes[producer]
+            return traced, self.shapes.get(producer, traced)
+        if number in self.flow.input_shapes:
+            traced = self.flow.input_shapes[number]
+            return traced, self.inputs.get(number, traced)
+        if seen is None:
+            raise Unknown("it reads a parameter or constant")
+        return seen, seen
+
+    def is_still(self, index: int, number: int) -> bool:
+        """Whether an operand is what it was in every candidate."""
+        producer, number, _ = self.flow.operands[index][number]
+        return producer not in self.shapes and number not in self.inputs
+
+    def base_of(self, index: int, number: int) -> tuple[Traced, Shape]:
+        """The same as `operand` for what a view is of."""
+        return self._base(self.flow.operands[index][number], None)
+
+    def window_shape(self, index: int, spatial: int, shape: Shape) -> Shape:
+        """What a convolution, pooling or linear layer makes of a shape."""
+        shapes, bad = _core.changed_shapes(
+            self.column(index), spatial, columns(shape, self.n_candidates)
+        )
+        if bad >= 0:
+            sizes = tuple(columns(shape, self.n_candidates)[bad].tolist())
+            raise Mismatch(f"does not take the shape {sizes}", np.arange(self.n_candidates) == bad)
+        traced = self.table.output_shapes[index]
+        return tuple(size_of(shapes[:, axis].copy(), size) for axis, size in enumerate(traced))
+
+    # --- what is set --------------------------------------------------------------
+
+    def set_weights(self, index: int, weights: Size, biases: Size) -> None:
+        """Sets a layer's weight and bias elements, and its parameters by as many."""
+        traced, column = self.table.records[index], self.column(index)
+        old = int(traced["weight_elements"] + traced["bias_elements"])
+        column["weight_elements"], column["bias_elements"] = weights, biases
+        column["nonzero_weights"] = -1
+        if old == 0:
+            return
+        first = self.flow.first_call(index)
+        if not self.flow.is_leaf(index):
+            raise Unknown("its weight is a parameter of a module that is no layer")
+        if int(traced["weight_elements"]) in self.flow.borrowed_weights:
+            raise Unknown("its weight may be shared with another layer")
+        self._weights_set.add(first)
+        if first != index:
+            if self.flow.kinds[first] != self.flow.kinds[index]:
+                raise Unknown("its module does several things")
+            return
+        further = int(traced["params"]) - old
+        # Fewer than there are channels: scalars, such as a quantiser's step.
+        scalars = 0 <= further < min(traced["in_channels"], traced["out_channels"])
+        if not (scalars or further == 0):
+            raise Unknown("its parameters are not its weight and bias alone")
+        for field in ("params", "logical_params"):
+            column[field] = traced[field] - old + weights + biases
+
+    def _check_calls(self) -> None:
+        """Every call of a module has its weight."""
+        owners = self.table.records["owner"]
+        for first in sorted(self._weights_set):
+            for index in np.flatnonzero(owners == owners[first]).tolist():
+                for field in ("weight_elements", "bias_elements", "in_channels"):
+                    differs = self.current(index)[field] != self.current(first)[field]
+                    if differs.any():
+                        raise InputError(
+                            f"candidate {int(np.argmax(differs))}, {self.name(index)}: {field} "
+                            "differ between the calls of one module"
+                        )
+
+    def _set_sizes(self, index: int, given: Shape, out: Shape) -> None:
+        n = self.n_candidates
+        kind, traced = self.flow.kinds[index], self.table.records[index]
+        before = (self.table.input_shapes[index], self.table.output_shapes[index])
+        results: list[npt.NDArray[Any]] = []
+        for axis, batched in follow.layouts(kind):
+            record = np.array([traced])
+            _core.set_sizes(record, columns(before[0], 1), columns(before[1], 1), axis, batched)
+            if record.tobytes() != traced.tobytes():
+                continue
+            column = self.column(index).copy()
+            bad = _core.set_sizes(column, columns(given, n), columns(out, n), axis, batched)
+            if bad >= 0:
+                raise InputError(f"candidate {bad}, {self.name(index)}: its sizes are too large")
+            results.append(column)
+            if kind not in follow.ANY_LAYOUT:
+                break
+        if len({column.tobytes() for column in results}) != 1:
+            raise InputError(
+                f"{self.name(index)}: what becomes of it cannot be told from the trace: its sizes "
+                "do not follow from its shapes"
+            )
+        self.columns[index] = results[0]

@@ -1,0 +1,90 @@
+"""Counting blocks of records: one row a candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bopscount import _core
+from bopscount.errors import InputError
+from bopscount.layer_table import check_rules
+from bopscount.records.totals import METRIC_NAMES
+from bopscount.search.threads import thread_count
+
+
+def count_layers(
+    records: npt.NDArray[Any],
+    *,
+    rules: str = "torchstat",
+    metrics: Sequence[str] | None = None,
+    n_threads: int | None = None,
+    python_ints: bool = False,
+) -> dict[str, npt.NDArray[Any]]:
+    """Counts a block of candidates' records; every field may differ between candidates.
+
+    Nothing is copied or converted: a memory-mapped block, or every other candidate of one, is
+    read where it lies. Results do not depend on the number of threads.
+
+    Args:
+        records: (n_candidates, n_layers) records of `LAYER_DTYPE`, as `LayerTable.candidates`
+            makes them; (n_layers,) is one candidate.
+        rules: "torchstat" or "full", see `count`.
+        metrics: Names among those of `Totals`, such as ("macs", "params"); None for all that
+            are integers.
+        n_threads: Threads that count; None for one a core.
+        python_ints: Return Python's integers (dtype object), which have no largest one.
+
+    Returns:
+        For each metric an int64 array of n_candidates totals. Example: two candidates of
+        a linear layer, 3 -> 4 and 3 -> 8, have {"macs": [12, 24]}.
+
+    Raises:
+        InputError: For an argument that cannot be used; for a record that cannot be counted,
+            naming candidate and layer.
+        OverflowError: If a cost of one layer is over 2**63 - 1, or if a total is and
+            python_ints is False; it names the candidate, and the layer if it is one.
+    """
+    block = check_block(records)
+    check_rules(rules)
+    names = check_metrics(metrics)
+    threads = thread_count(n_threads)
+    try:
+        totals = _core.count_candidates(block, rules, names, threads, python_ints)
+    except ValueError as error:
+        raise InputError(f"records cannot be counted: {error}") from error
+    return {
+        name: np.array(values, object) if python_ints else values
+        for name, values in zip(names, totals, strict=True)
+    }
+
+
+def check_metrics(metrics: Sequence[str] | None) -> tuple[str, ...]:
+    """The metrics asked for, or InputError."""
+    if metrics is None:
+        return METRIC_NAMES
+    if isinstance(metrics, str) or not isinstance(metrics, Sequence):
+        raise InputError(f"metrics must be a list of names or None, got {metrics!r}")
+    for name in metrics:
+        if name not in METRIC_NAMES:
+            raise InputError(f"metrics must be among {', '.join(METRIC_NAMES)}, got {name!r}")
+    return tuple(metrics)
+
+
+def check_block(records: Any) -> npt.NDArray[Any]:
+    """`records` with two dimensions, or InputError."""
+    if not isinstance(records, np.ndarray) or records.dtype != _core.LAYER_DTYPE:
+        raise InputError(
+            "records must be a numpy array of bopscount.LAYER_DTYPE, "
+            f"got {getattr(records, 'dtype', type(records).__name__)}"
+        )
+    if records.ndim not in (1, 2):
+        raise InputError(
+            f"records must be (n_candidates, n_layers) or (n_layers,), got {records.shape}"
+        )
+    block = records if records.ndim == 2 else records[None]  # noqa: PLR2004 - as the text says
+    if records.ctypes.data % 8 or any(stride % 8 for stride in block.strides):
+        raise InputError("records must be aligned to 8 bytes: pass a .copy() of them")
+    return block

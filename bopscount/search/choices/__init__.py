@@ -1,0 +1,1 @@
+"""Choice search: a chain of slots, each one of several alternative modules."""

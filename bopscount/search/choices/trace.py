@@ -1,0 +1,332 @@
+"""Choice tables from modules: which input reaches which slot, and what each module costs then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from bopscount.bits.by_path import Measure, UserBits, Widths, with_bits
+from bopscount.errors import InputError, TraceError
+from bopscount.layer_table import check_rules
+from bopscount.records.totals import METRIC_NAMES
+from bopscount.report.counting import uncounted_ops
+from bopscount.search.choices.slots import NO_STATE, ChoiceSlot
+from bopscount.tracing import check_run, record
+from bopscount.tracing.driver import Driver
+from bopscount.tracing.inputs import ForwardCall, device_and_dtype, forward_call
+from bopscount.tracing.model import module_of
+from bopscount.tracing.table import build_table
+
+MAX_STATES = 4096
+_PARAMETER_COLUMNS = [METRIC_NAMES.index("params"), METRIC_NAMES.index("logical_params")]
+
+
+class Signal(NamedTuple):
+    """What one slot hands to the next.
+
+    Attributes:
+        shape: Batch included.
+        dtype: Of the tensor.
+        bits: Width of its values, 0 if nothing is known.
+    """
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    bits: int
+
+    def __str__(self) -> str:
+        bits = f" and {self.bits} bits" if self.bits else ""
+        return f"an input of shape {self.shape}, {self.dtype}{bits}"
+
+
+class State(NamedTuple):
+    """What matters of the slots before one.
+
+    Attributes:
+        signal: Its input.
+        counted: What later slots share with those before, by id, and is counted already.
+    """
+
+    signal: Signal
+    counted: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Traced:
+    """One alternative at one input.
+
+    Attributes:
+        costs: In the order of `METRIC_NAMES`.
+        output: What comes out; None where it is the last slot's.
+        notes: What the numbers rest on.
+        why_not: Why it cannot take the input, if so.
+    """
+
+    costs: tuple[int, ...] = (0,) * len(METRIC_NAMES)
+    output: Signal | None = None
+    notes: tuple[str, ...] = ()
+    why_not: str = ""
+
+
+def trace_slots(
+    slots: Any,
+    input_size: Any,
+    *,
+    batch_size: int,
+    dtype: torch.dtype | None,
+    rules: str,
+    training: bool,
+    run: str,
+    strict: bool,
+    bits: UserBits | None,
+) -> tuple[Sequence[str], list[ChoiceSlot], list[str]]:
+    """Metrics, slots and notes; see `ChoiceTable.trace`."""
+    check_rules(rules)
+    check_run(run)
+    modules = _modules_of(slots)
+    first = next((module for row in modules for module in row if module is not None), nn.Identity())
+    call = forward_call(first, input_size, None, batch_size, dtype)
+    if len(call.args) != 1:
+        raise InputError(f"input_size must be one shape, slots take one tensor, got {input_size!r}")
+    tracer = _Tracer(modules, call, rules, training, run, strict, bits)
+    found = tracer.trace()
+    return METRIC_NAMES, found, list(dict.fromkeys(tracer.notes))
+
+
+def _modules_of(slots: Any) -> list[list[nn.Module | None]]:
+    """Every slot's alternatives, callables called."""
+    if not isinstance(slots, (list, tuple)) or not slots:
+        raise InputError(
+            "slots must be a list with a list of alternative modules for each slot, got "
+            f"{'an empty one' if isinstance(slots, (list, tuple)) else type(slots).__name__}"
+        )
+    found: list[list[nn.Module | None]] = []
+    for index, slot in enumerate(slots):
+        several = isinstance(slot, (list, tuple, nn.ModuleList))
+        alternatives = list(slot) if several else [slot]
+        if not alternatives:
+            raise InputError(f"slots must have one alternative at least, got none for slot {index}")
+        row: list[nn.Module | None] = []
+        for choice, given in enumerate(alternatives):
+            try:
+                row.append(None if given is None else module_of(given))
+            except InputError as error:
+                raise InputError(
+                    f"slots must hold modules, callables that build one, or None to skip; slot "
+                    f"{index}, alternative {choice}: {error}"
+                ) from error
+        found.append(row)
+    return found
+
+
+class _Tracer:
+    """Follows the inputs from slot to slot."""
+
+    def __init__(
+        self,
+        modules: list[list[nn.Module | None]],
+        call: ForwardCall,
+        rules: str,
+        training: bool,
+        run: str,
+        strict: bool,
+        bits: UserBits | None,
+    ) -> None:
+        self._modules, self._call = modules, call
+        self._rules, self._training, self._run, self._strict = rules, training, run, strict
+        self._bits = None if bits is None else _PathBits(bits)
+        self._traced: dict[Any, _Traced] = {}
+        self._shared = _Shared(modules)
+        self.notes: list[str] = []
+
+    def trace(self) -> list[ChoiceSlot]:
+        tensor = self._call.args[0]
+        states = [State(Signal(tuple(tensor.shape), tensor.dtype, 0), frozenset())]
+        slots = []
+        for index in range(len(self._modules)):
+            slot, states = self._slot(index, states)
+            slots.append(slot)
+        if self._bits is not None:
+            self._bits.check_all_matched()
+        return slots
+
+    def _slot(self, index: int, states: list[State]) -> tuple[ChoiceSlot, list[State]]:
+        alternatives = self._modules[index]
+        shape = len(states), len(alternatives)
+        costs = np.zeros((*shape, len(METRIC_NAMES)), np.int64)
+        next_states = np.full(shape, NO_STATE, np.int32)
+        reasons: dict[tuple[int, int], str] = {}
+        following: dict[State | None, int] = {}
+        for (at, choice), _ in np.ndenumerate(next_states):
+            state, module = states[at], alternatives[choice]
+            traced = self._alternative(index, choice, state.signal)
+            if traced.why_not:
+                reasons[at, choice] = traced.why_not
+                continue
+            self.notes += traced.notes
+            counted = self._shared.parameters_counted(module, state.counted)
+            row = [
+                cost - counted if column in _PARAMETER_COLUMNS else cost
+                for column, cost in enumerate(traced.costs)
+            ]
+            _check_fit(row, index, choice)
+            costs[at, choice] = row
+            beyond = None
+            if traced.output is not None:
+                beyond = State(traced.output, self._shared.after(index, module, state.counted))
+            next_states[at, choice] = following.setdefault(beyond, len(following))
+        if not following:
+            where, reason = next(iter(reasons.items()))
+            raise InputError(
+                f"slots must fit each other, but no alternative of slot {index} can take what "
+                f"reaches it, such as {states[where[0]].signal}: {reason}"
+            )
+        if len(following) > MAX_STATES:
+            raise InputError(
+                f"slots may hand on up to {MAX_STATES} different inputs, or choices of modules "
+                f"that share parameters with later slots; after slot {index} there are more"
+            )
+        inputs = tuple(str(state.signal) for state in states)
+        return ChoiceSlot(costs, next_states, inputs, reasons), list(following)  # type: ignore[arg-type]
+
+    def _alternative(self, index: int, choice: int, signal: Signal) -> _Traced:
+        """Traced once for each module and input, unless its bits depend on where it stands."""
+        module, is_last = self._modules[index][choice], index == len(self._modules) - 1
+        if module is None:
+            return _Traced(output=None if is_last else signal)
+        key = (id(module), signal, is_last, (index, choice) if self._bits else None)
+        if key not in self._traced:
+            self._traced[key] = self._trace_one(module, index, choice, signal, is_last)
+        return self._traced[key]
+
+    def _trace_one(
+        self, module: nn.Module, index: int, choice: int, signal: Signal, is_last: bool
+    ) -> _Traced:
+        outputs: list[Any] = []
+
+        def forward(driver: Driver, args: Any, kwargs: Any) -> None:
+            if signal.bits:
+                driver.tracer.set_bits(args[0], signal.bits)
+            output = driver.model(*args, **kwargs)
+            outputs[:] = [output]
+            if isinstance(output, Tensor):
+                bits = driver.tracer.bits_of(output)
+                outputs[:] = [Signal(tuple(output.shape), output.dtype, bits)]
+
+        name = f"slot {index}, alternative {choice}"
+        try:
+            driver = record(
+                module, self._input(module, index, signal), run=self._run,
+                training=self._training, forward=forward,
+            )  # fmt: skip
+        except TraceError as error:
+            return _Traced(why_not=str(error))
+        output = outputs[0]
+        if not is_last and not isinstance(output, Signal):
+            raise InputError(
+                f"slots must return one tensor, which the next one takes; {name} returns "
+                f"{type(output).__name__}"
+            )
+        table = build_table(driver.tracer, batch_size=self._call.batch_size)
+        missing = uncounted_ops(table)
+        if missing and self._strict:
+            raise TraceError(f"{name}: {missing[0].op} has no rule; strict=False counts the rest")
+        if self._bits is not None:
+            table = with_bits(table, self._bits.at(index, choice), module)
+        notes = [f"{op.op} has no rule and is not counted" for op in missing]
+        notes += driver.assumptions
+        if driver.real:
+            notes.append("what it does depends on values, so it was run once")
+        return _Traced(
+            table.totals(self._rules).costs(),
+            None if is_last else output,
+            tuple(f"{name}: {note}" for note in notes),
+        )
+
+    def _input(self, module: nn.Module, index: int, signal: Signal) -> ForwardCall:
+        """The first slot's own input; behind it what is known of a tensor."""
+        device, _ = device_and_dtype(module)
+        first = self._call.args[0]
+        if index == 0:
+            tensor = first
+        else:
+            tensor = torch.empty(signal.shape, dtype=signal.dtype, device="meta")
+        return ForwardCall((tensor,), {}, self._call.batch_size, device)
+
+
+class _Shared:
+    """Parameters that alternatives of several slots have, each to be counted once.
+
+    They are told apart by id; which of them are counted already is part of a slot's state, for
+    as long as a later slot has them too.
+    """
+
+    def __init__(self, modules: list[list[nn.Module | None]]) -> None:
+        self._elements: dict[int, int] = {}
+        self._of: dict[int, frozenset[int]] = {id(None): frozenset()}
+        for module in (module for row in modules for module in row if module is not None):
+            own = [parameter for parameter in module.parameters() if not is_lazy(parameter)]
+            self._elements.update((id(parameter), parameter.numel()) for parameter in own)
+            self._of[id(module)] = frozenset(map(id, own))
+        in_slots = [frozenset().union(*(self._of[id(module)] for module in row)) for row in modules]
+        self._later = [frozenset().union(*in_slots[index + 1 :]) for index in range(len(modules))]
+
+    def parameters_counted(self, module: nn.Module | None, counted: frozenset[int]) -> int:
+        """How many of a module's parameters slots before have counted."""
+        return sum(self._elements[key] for key in self._of[id(module)] & counted)
+
+    def after(
+        self, index: int, module: nn.Module | None, counted: frozenset[int]
+    ) -> frozenset[int]:
+        """What is counted behind slot `index`, as far as it matters."""
+        return (counted | self._of[id(module)]) & self._later[index]
+
+
+class _PathBits:
+    """The caller's bit widths, by "<slot>.<alternative>.<path in the module>"."""
+
+    def __init__(self, bits: UserBits) -> None:
+        if not callable(bits) and not isinstance(bits, Mapping):
+            raise InputError(
+                "bits must be a dict of path patterns to (weight bits, input bits), or a callable "
+                f"(path, module) that returns such a pair or None, got {type(bits).__name__}"
+            )
+        self._bits = bits
+        self._unmatched = set() if callable(bits) else set(bits)
+
+    def at(self, index: int, choice: int) -> Callable[[str, nn.Module], Widths | Measure | None]:
+        """Those of one alternative, as `with_bits` takes them."""
+
+        def widths(path: str, module: nn.Module) -> Widths | Measure | None:
+            whole = f"{index}.{choice}.{path}" if path else f"{index}.{choice}"
+            if callable(self._bits):
+                return self._bits(whole, module)
+            found = None
+            for pattern, pair in self._bits.items():
+                if fnmatchcase(whole, pattern):
+                    self._unmatched.discard(pattern)
+                    found = pair
+            return found
+
+        return widths
+
+    def check_all_matched(self) -> None:
+        """InputError for a pattern that is no path's."""
+        if self._unmatched:
+            raise InputError(
+                f"bits[{min(self._unmatched)!r}] matches no layer with MACs; paths are "
+                "<slot>.<alternative>.<path in the module>, such as '3.0.conv1'"
+            )
+
+
+def _check_fit(row: list[int], index: int, choice: int) -> None:
+    for metric, cost in zip(METRIC_NAMES, row, strict=True):
+        if cost > np.iinfo(np.int64).max:
+            raise OverflowError(f"{metric} of slot {index}, alternative {choice} is over 2**63 - 1")
