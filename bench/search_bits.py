@@ -19,7 +19,6 @@ from resnet50_table import check_resnet50, resnet50_table
 from rows import Result, Row, show
 
 from bopscount import BitSearch, LayerTable, count, count_batch
-from bopscount.report.counting import bare_table
 
 LARGEST_WIDTH = 8
 GOAL_NUMPY, AIM_NUMPY = 5, 10
@@ -31,7 +30,7 @@ ALL_METRICS = ("bops", "ops", "flops", "weight_bytes", "activation_bytes", "mem_
 
 
 def network() -> LayerTable:
-    table = bare_table(resnet50_table())
+    table = LayerTable.from_array(resnet50_table())
     check_resnet50(table.records)
     return table
 

@@ -31,14 +31,14 @@ from bopscount.conventions import (
     ConventionValue,
     convention_value,
 )
+from bopscount.counting import count
 from bopscount.errors import BopscountError, InputError, TraceError
 from bopscount.former_paths import install as _install_former_paths
 from bopscount.layer_table import LayerTable
 from bopscount.parallel import map as map
 from bopscount.records.totals import Totals
+from bopscount.report import Report, Row, Uncounted
 from bopscount.report.bit_summary import BitSummary
-from bopscount.report.counting import count
-from bopscount.report.report import Report, Row, Uncounted
 from bopscount.search.bits.search import BitSearch, count_batch
 from bopscount.search.candidates.record_blocks import count_layers
 from bopscount.search.choices.table import ChoiceTable

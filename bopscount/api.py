@@ -11,18 +11,22 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from bopscount.bits.by_path import UserBits, with_bits
-from bopscount.conventions import check_convention
+from bopscount.bits.findings import Measured
 from bopscount.errors import InputError, TraceError
-from bopscount.layer_table import LayerTable, check_rules
+from bopscount.layer_table import LayerTable
+from bopscount.records.rule_sets import check_rules
+from bopscount.records.table import Records
 from bopscount.records.totals import Totals
-from bopscount.report.counting import check_granularity, count, uncounted_ops
-from bopscount.report.formats.table_text import check_columns
-from bopscount.report.report import Report
-from bopscount.tracing import check_run, record
+from bopscount.records.uncounted import uncounted_ops
+from bopscount.report import Report
+from bopscount.report.counting import count_records
+from bopscount.report.options import ReportOptions
 from bopscount.tracing.driver import Driver
-from bopscount.tracing.inputs import ForwardCall, forward_call
-from bopscount.tracing.measuring import Measured, measure
+from bopscount.tracing.inputs import ForwardCall
+from bopscount.tracing.measuring import measure
 from bopscount.tracing.model import module_of, on_meta
+from bopscount.tracing.options import TraceOptions
+from bopscount.tracing.recording import record
 from bopscount.tracing.table import build_table
 from bopscount.tracing.timing import time_leaves
 from bopscount.tracing.zero_weights import look_for_zeros
@@ -68,11 +72,10 @@ def trace(
         InputError: For an argument that cannot be used.
         TraceError: If the forward raises.
     """
-    check_run(run)
-    module = module_of(model)
-    call = forward_call(module, input_size, inputs, batch_size, dtype)
-    driver = record(module, call, run=run, training=training)
-    return _table(driver, call, training, run, strict, bits, discount_zeros)
+    options = TraceOptions(
+        input_size, inputs, batch_size, dtype, training, run, strict, bits, discount_zeros
+    )
+    return _table(*_record(model, options), options)
 
 
 def scan(
@@ -96,17 +99,16 @@ def scan(
     Example: `scan(torchvision.models.resnet50(), (3, 224, 224)).macs` is 4,089,184,256.
     """
     check_rules(rules)
-    check_run(run)
-    module = module_of(model)
-    call = forward_call(module, input_size, inputs, batch_size, dtype)
-    driver = record(module, call, run=run, training=training)
-    if not (strict or bits or discount_zeros):
+    options = TraceOptions(
+        input_size, inputs, batch_size, dtype, training, run, strict, bits, discount_zeros
+    )
+    driver, call = _record(model, options)
+    if not options.needs_table:
         try:
             return Totals(*driver.tracer.totals(rules))
         except OverflowError:
             pass  # again by the table, which knows the layer's path
-    table = _table(driver, call, training, run, strict, bits, discount_zeros)
-    return table.totals(rules, discount_zeros)
+    return _table(driver, call, options).totals(rules, discount_zeros)
 
 
 def stat(
@@ -154,43 +156,27 @@ def stat(
         TraceError: If the forward raises.
     """
     report = build_report(
-        model, input_size, query_granularity, inputs=inputs, batch_size=batch_size, dtype=dtype,
-        rules=rules, timing=timing, training=training, run=run, strict=strict,
-        bits=bits, columns=columns, convention=convention, discount_zeros=discount_zeros,
-    )  # fmt: skip
+        model,
+        TraceOptions(
+            input_size, inputs, batch_size, dtype, training, run, strict, bits, discount_zeros
+        ),
+        ReportOptions(rules, query_granularity, columns, convention, discount_zeros),
+        timing,
+    )
     print(report)  # noqa: T201 - the table is what stat is for
     return report
 
 
 def build_report(
     model: nn.Module | Callable[[], nn.Module],
-    input_size: Any = None,
-    query_granularity: int = 1,
-    *,
-    inputs: Any = None,
-    batch_size: int = 1,
-    dtype: torch.dtype | None = None,
-    rules: str = "torchstat",
-    timing: bool = True,
-    training: bool = False,
-    run: str = "auto",
-    strict: bool = False,
-    bits: UserBits | None = None,
-    columns: str | Sequence[str] = "default",
-    convention: str | None = None,
-    discount_zeros: bool = False,
+    options: TraceOptions,
+    shown: ReportOptions,
+    timing: bool,
 ) -> Report:
-    """What `stat` prints, unprinted; same arguments."""
-    check_rules(rules)
-    check_granularity(query_granularity)
-    check_run(run)
-    check_columns(columns)
-    if convention is not None:
-        check_convention(convention)
-    module = module_of(model)
-    call = forward_call(module, input_size, inputs, batch_size, dtype)
-    driver = record(module, call, run=run, training=training)
-    table = _table(driver, call, training, run, strict, bits, discount_zeros)
+    """Return the report that `stat` prints."""
+    driver, call = _record(model, options)
+    table = _table(driver, call, options)
+    module = driver.model
     table.trainable_params = sum(
         parameter.numel()
         for parameter in module.parameters()
@@ -199,43 +185,43 @@ def build_report(
     durations = None
     if timing and not (on_meta(module) or call.is_on_meta):
         durations = time_leaves(module, table.nodes, call.with_values())
-    return count(
-        table, rules=rules, query_granularity=query_granularity, durations=durations,
-        columns=columns, convention=convention, discount_zeros=discount_zeros,
-    )  # fmt: skip
+    return count_records(table, shown, durations)
+
+
+def _record(
+    model: nn.Module | Callable[[], nn.Module], options: TraceOptions
+) -> tuple[Driver, ForwardCall]:
+    """Trace one forward call."""
+    module = module_of(model)
+    call = options.call_of(module)
+    return record(module, call, run=options.run, training=options.training), call
 
 
 def _measure(
-    model: nn.Module, call: ForwardCall, training: bool, run: str, table: LayerTable
+    model: nn.Module, call: ForwardCall, options: TraceOptions, table: Records
 ) -> dict[int, Measured]:
-    if run == "never":
+    if options.run == "never":
         raise InputError("bits='measured' runs the model, which run='never' forbids")
-    return measure(model, call, table, training=training)
+    return measure(model, call, table, training=options.training)
 
 
 _RAN_MODEL = "What this model does depends on values, so it was run once to be recorded."
 
 
-def _table(
-    driver: Driver,
-    call: ForwardCall,
-    training: bool,
-    run: str,
-    strict: bool,
-    bits: UserBits | None,
-    discount_zeros: bool,
-) -> LayerTable:
-    """The table of a finished trace; under `strict` only if every op has a rule."""
+def _table(driver: Driver, call: ForwardCall, options: TraceOptions) -> LayerTable:
+    """Return the table of a finished trace; under `strict` only if every op has a rule."""
     module = driver.model
-    table = build_table(
-        driver.tracer,
-        network_inputs=driver.input_shapes,
-        batch_size=call.batch_size,
-        ran_model=driver.real,
-        notes=[_RAN_MODEL] if driver.real else [],
-        assumptions=driver.assumptions,
+    table = LayerTable.of(
+        build_table(
+            driver.tracer,
+            network_inputs=driver.input_shapes,
+            batch_size=call.batch_size,
+            ran_model=driver.real,
+            notes=[_RAN_MODEL] if driver.real else [],
+            assumptions=driver.assumptions,
+        )
     )
-    if strict:
+    if options.strict:
         missing = uncounted_ops(table)
         if missing:
             op = missing[0]
@@ -244,8 +230,8 @@ def _table(
                 f"(of {len(missing)} such ops); strict=False reports a lower bound",
                 op.module_path,
             )
-    if bits is not None:
-        table = with_bits(table, bits, module, partial(_measure, module, call, training, run))
-    if discount_zeros:
+    if options.bits is not None:
+        table = with_bits(table, options.bits, module, partial(_measure, module, call, options))
+    if options.discount_zeros:
         look_for_zeros(module, table)
     return table

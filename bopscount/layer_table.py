@@ -1,110 +1,35 @@
-"""What a trace yields: the flat layer array and the names that go with it."""
+"""The layer table of `trace`: recorded layers, and what can be asked of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+from bopscount.bits.by_path import Widths, with_bits
+from bopscount.records.layers import mac_layer_paths
+from bopscount.records.table import Owner, Records
+from bopscount.search.candidates.candidates import (
+    ByLayer,
+    Candidates,
+    Values,
+    number_of_candidates,
+)
 
-from bopscount import _core
-from bopscount.errors import InputError
-from bopscount.records.modules import Node
-from bopscount.records.totals import Totals
-
-if TYPE_CHECKING:
-    from bopscount.bits.by_path import Widths
-    from bopscount.search.candidates.candidates import ByLayer, Candidates, Values
-
-RULES = ("torchstat", "full")
-LEAF = ""
-"""Role of an owner that is a leaf module itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Who a record belongs to: a leaf module, or a parenthesised row of an inner one.
-
-    Attributes:
-        node: Index of the module in `LayerTable.nodes`.
-        role: "" for a leaf module, else "parameters", "functional", or a MAC op's kind.
-    """
-
-    node: int
-    role: str
+__all__ = ["LayerTable", "Owner", "as_layer_table"]
 
 
 @dataclass(slots=True, repr=False)
-class LayerTable:
+class LayerTable(Records):
     """Recorded layers of one model at one input; needs no torch and pickles.
 
-    Attributes:
-        records: One record per executed op, of `LAYER_DTYPE`.
-        owners: `records["owner"]` indexes it; in row order.
-        nodes: The model's modules in module order.
-        input_shapes: Shape of each record's first operand, batch included.
-        output_shapes: Shape of each record's output, batch included.
-        ops: What each record was called in torch ("conv2d", "aten.add.Tensor").
-        producers: Which records made the operands of record i, -1 for inputs, parameters
-            and constants: `producers[producer_starts[i]:producer_starts[i + 1]]`.
-        producer_starts: See `producers`.
-        input_numbers: As `producers`: which of the model's tensor inputs the operand is, or a
-            view of, -1 for none.
-        viewed: As `producers`: whether the operand is a view of what was produced, which may
-            have turned, cut or reshaped it.
-        network_inputs: Shapes of the model's tensor inputs, batch included.
-        batch_size: Samples in the input; the memory(MB) column is per sample.
-        ran_model: Whether the model's arithmetic was run.
-        notes: Sentences that belong under every table of this model.
-        trainable_params: Registered parameters that require a gradient; None where
-            nobody looked.
-        assumptions: Sentences on what could not be read and what was taken instead.
-        warnings: Sentences on what contradicts itself, and which of it was counted.
+    Attributes are those of `Records`.
     """
 
-    records: npt.NDArray[Any]
-    owners: list[Owner]
-    nodes: list[Node]
-    input_shapes: list[tuple[int, ...]]
-    output_shapes: list[tuple[int, ...]]
-    ops: list[str]
-    producers: npt.NDArray[Any] = field(default_factory=lambda: np.zeros(0, np.int32))
-    producer_starts: npt.NDArray[Any] = field(default_factory=lambda: np.zeros(1, np.int64))
-    input_numbers: npt.NDArray[Any] = field(default_factory=lambda: np.zeros(0, np.int32))
-    viewed: npt.NDArray[Any] = field(default_factory=lambda: np.zeros(0, np.bool_))
-    network_inputs: list[tuple[int, ...]] = field(default_factory=list)
-    batch_size: int = 1
-    ran_model: bool = False
-    notes: list[str] = field(default_factory=list)
-    trainable_params: int | None = None
-    assumptions: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def __repr__(self) -> str:
-        return (
-            f"<LayerTable of {len(self)} records, {len(self.nodes)} modules, batch size "
-            f"{self.batch_size}; count it with bopscount.count>"
-        )
-
-    def totals(self, rules: str = "torchstat", discount_zeros: bool = False) -> Totals:
-        """Exact sums over all layers, on demand without what zero weights cost.
-
-        Raises:
-            InputError: If zeros are to be discounted and the table does not know them.
-        """
-        if discount_zeros:
-            from bopscount.records.nonzero import check_zeros_known, discounted_costs
-
-            check_zeros_known(self)
-            check_rules(rules)
-            columns = zip(*discounted_costs(self, rules), strict=True)
-            return Totals(*map(sum, columns))
-        return Totals(*name_layer(_core.count_totals, self, self.records, check_rules(rules)))
+    @classmethod
+    def of(cls, records: Records) -> LayerTable:
+        """Return a table that shares everything with `records`."""
+        return cls(*(getattr(records, item.name) for item in fields(records)))
 
     def with_bits(self, bits: Mapping[str, Widths]) -> LayerTable:
         """A copy in which the layers with these paths have these (weight, input) bit widths.
@@ -116,8 +41,6 @@ class LayerTable:
         Raises:
             InputError: For a width outside 1-64, or a pattern that matches nothing.
         """
-        from bopscount.bits.by_path import with_bits
-
         return with_bits(self, bits)
 
     @property
@@ -128,9 +51,7 @@ class LayerTable:
         however often: a leaf module's path, or that of a row such as "attn.(matmul)". Each is
         a pattern that `with_bits` takes.
         """
-        from bopscount.bits.by_path import mac_owners
-
-        return tuple(row for _, (_, row) in mac_owners(self))
+        return mac_layer_paths(self)
 
     def candidates(self, n_candidates: int) -> Candidates:
         """A block of n_candidates x layers records, all as traced, to be changed and counted.
@@ -138,8 +59,6 @@ class LayerTable:
         Raises:
             InputError: If the table was not traced, and so does not know which layer feeds which.
         """
-        from bopscount.search.candidates.candidates import Candidates
-
         return Candidates(self, n_candidates)
 
     def replace(
@@ -161,8 +80,6 @@ class LayerTable:
         Raises:
             InputError: As `Candidates.change`.
         """
-        from bopscount.search.candidates.candidates import number_of_candidates
-
         n_candidates = number_of_candidates(
             out_channels, kernel_size, stride, groups, input_size, batch
         )
@@ -175,29 +92,13 @@ class LayerTable:
             batch=batch,
         )
 
-    def owner_path(self, owner: int) -> str:
-        """Module path of a row, with its role in parentheses."""
-        node, role = self.nodes[self.owners[owner].node], self.owners[owner].role
-        if role == LEAF:
-            return node.path
-        return f"{node.path}.({role})" if node.path else f"({role})"
 
+def as_layer_table(layers: Records | Any) -> LayerTable:
+    """Return a table of records, or of a bare array of `LAYER_DTYPE`.
 
-def check_rules(rules: str) -> str:
-    """`rules`, or InputError."""
-    if rules not in RULES:
-        raise InputError(f"rules must be 'torchstat' or 'full', got {rules!r}")
-    return rules
-
-
-def name_layer(function: Any, table: LayerTable | None, *args: Any) -> Any:
-    """Calls the core; its errors get the path of the layer they are about."""
-    try:
-        return function(*args)
-    except (OverflowError, ValueError) as error:
-        index = getattr(error, "layer_index", None)
-        if index is None or table is None:
-            raise
-        owner = table.owner_path(int(table.records["owner"][index]))
-        error.args = (f"{owner or 'the model'}: {error.args[0]}",)
-        raise
+    Raises:
+        InputError: For anything else.
+    """
+    if isinstance(layers, LayerTable):
+        return layers
+    return LayerTable.of(layers) if isinstance(layers, Records) else LayerTable.from_array(layers)

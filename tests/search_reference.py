@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 import bopscount
 from bopscount import _core
+from bopscount.layer_table import LayerTable
 from bopscount.report.bit_summary import bit_summary
-from bopscount.report.counting import bare_table
 
 KIND_NAMES = [row["name"] for row in _core.OP_TABLE]
 MAC_KINDS = [row["name"] for row in _core.OP_TABLE if row["macs"]]
@@ -112,7 +112,7 @@ def tables(draw):
         owner += draw(st.integers(0, 1)) if owner >= 0 else 1
         for name, value in {**fields, "owner": owner}.items():
             record[name] = value
-    return bare_table(records)
+    return LayerTable.from_array(records)
 
 
 WIDTHS = st.one_of(st.integers(1, 17), st.integers(1, 64))

@@ -9,7 +9,7 @@ from torch import nn
 
 import bopscount
 from bopscount import InputError, Report
-from bopscount.report.formats.table_text import scaled
+from bopscount.report.formats.table import scaled
 
 HEADERS = [
     "module name",

@@ -16,7 +16,7 @@ from search_reference import MAC_KINDS, count_slowly, tables, width_arrays
 import bopscount
 from bopscount import BitSearch, InputError, _core, count_batch
 from bopscount.conventions.example import example_table
-from bopscount.report.counting import bare_table
+from bopscount.layer_table import LayerTable
 from bopscount.search.bits.sums import METRICS, PRICED
 
 RULES = st.sampled_from(["torchstat", "full"])
@@ -123,7 +123,9 @@ def test_no_instructions_but_the_portable_ones_give_the_same(table, data):
 def test_every_kind_with_macs_is_a_column():
     records = conv_records(len(MAC_KINDS))
     records["kind"] = [_core.KINDS[name] for name in MAC_KINDS]
-    assert bare_table(records).mac_layers == tuple(f"layer {i}" for i in range(len(MAC_KINDS)))
+    assert LayerTable.from_array(records).mac_layers == tuple(
+        f"layer {i}" for i in range(len(MAC_KINDS))
+    )
 
 
 def test_what_is_not_given_keeps_what_was_traced():
@@ -166,7 +168,7 @@ class TestGroups:
     WEIGHTS = np.uint8([[1, 8], [4, 2]])
 
     def check(self, groups, patterns):
-        table = bare_table(conv_records(12))
+        table = LayerTable.from_array(conv_records(12))
         counted = count_batch(table, self.WEIGHTS, self.WEIGHTS, groups=groups)
         expected = count_slowly(table, self.WEIGHTS, self.WEIGHTS, ["bops"], patterns=patterns)
         assert counted["bops"].tolist() == expected["bops"]
@@ -275,7 +277,7 @@ class TestBadInput:
         assert count_batch(records, np.zeros((5, 0), np.uint8))["bops"].tolist() == [0] * 5
 
     def test_a_convention_that_lacks_facts_says_so(self):
-        table = bare_table(conv_records(2))
+        table = LayerTable.from_array(conv_records(2))
         with pytest.raises(InputError, match="trace with discount_zeros=True"):
             count_batch(table, convention="sparse_product")
 
@@ -362,7 +364,7 @@ class TestOverflow:
         widths = st.lists(st.integers(1, 64), min_size=n, max_size=n)
         weights, inputs = (np.array([data.draw(widths)], np.uint8) for _ in range(2))
         names = ("bops", "ops_x64", "activation_bytes", "product")
-        expected = count_slowly(bare_table(records), weights, inputs, names)
+        expected = count_slowly(LayerTable.from_array(records), weights, inputs, names)
         counted = count_batch(
             records, weights, inputs, metrics=names[:3], convention="product", python_ints=True
         )

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-from bopscount._core import BIT_SOURCES, OP_TABLE
-from bopscount.bits.registered_classes import MAX_BITS
+from bopscount._core import BIT_SOURCES
+from bopscount.bits.measured import apply_measured
 from bopscount.errors import InputError
-from bopscount.layer_table import LayerTable
+from bopscount.records.layers import has_macs, mac_owners, matching, why_no_match
+from bopscount.records.table import Records
+from bopscount.records.widths import MAX_BITS
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from bopscount.tracing.measuring import Measured
+    from bopscount.bits.findings import Measured
 
 MEASURED = "measured"
+T = TypeVar("T", bound=Records)
 Widths = tuple[int | None, int | None]
 """(weight bits, input bits); None leaves what was found."""
 Measure = Literal["measured"]
@@ -32,11 +33,11 @@ _FIELDS = ("weight_bits", "input_bits")
 
 
 def with_bits(
-    table: LayerTable,
+    table: T,
     bits: UserBits,
     model: nn.Module | None = None,
-    measure: Callable[[LayerTable], dict[int, Measured]] | None = None,
-) -> LayerTable:
+    measure: Callable[[T], dict[int, Measured]] | None = None,
+) -> T:
     """A copy of the table whose MAC ops have the given widths; the rest is shared.
 
     Args:
@@ -58,7 +59,7 @@ def with_bits(
     owners = dict(mac_owners(table))
     choices = _choices(bits, owners, table, model)
     records = table.records.copy()
-    is_mac = is_mac_op(table)
+    is_mac = has_macs(table)
     for owner, pair in choices.items():
         if pair == MEASURED:
             continue
@@ -74,15 +75,13 @@ def with_bits(
             raise InputError(
                 "bits='measured' needs the model, whose values are looked at; give it to trace()"
             )
-        from bopscount.tracing.measuring import apply_measured
-
         wanted = np.flatnonzero(is_mac & np.isin(records["owner"], measured)).tolist()
         table = apply_measured(table, measure(table), wanted)
     return table
 
 
 def _choices(
-    bits: UserBits, owners: dict[int, tuple[str, str]], table: LayerTable, model: nn.Module | None
+    bits: UserBits, owners: dict[int, tuple[str, str]], table: Records, model: nn.Module | None
 ) -> dict[int, Any]:
     """(weight bits, input bits) or "measured" of the owners that `bits` speaks of."""
     if bits == MEASURED:
@@ -104,21 +103,8 @@ def _choices(
     )
 
 
-def is_mac_op(table: LayerTable) -> npt.NDArray[np.bool_]:
-    """Which records have MACs."""
-    macs = np.array([bool(row["macs"]) for row in OP_TABLE])
-    is_mac: npt.NDArray[np.bool_] = macs[table.records["kind"]]
-    return is_mac
-
-
-def mac_owners(table: LayerTable) -> Iterator[tuple[int, tuple[str, str]]]:
-    """Owners of MAC ops, with the path of the module and that of the row."""
-    for owner in np.unique(table.records["owner"][is_mac_op(table)]).tolist():
-        yield owner, (table.nodes[table.owners[owner].node].path, table.owner_path(owner))
-
-
 def _by_pattern(
-    bits: Mapping[str, Any], owners: dict[int, tuple[str, str]], table: LayerTable
+    bits: Mapping[str, Any], owners: dict[int, tuple[str, str]], table: Records
 ) -> dict[int, Any]:
     widths: dict[int, Any] = {}
     for pattern, pair in bits.items():
@@ -130,26 +116,6 @@ def _by_pattern(
             raise InputError(f"bits[{pattern!r}] {why_no_match(pattern, owners, table)}")
         widths.update(dict.fromkeys(matched, widths_given))
     return widths
-
-
-def matching(pattern: str, owners: Mapping[int, tuple[str, str]]) -> list[int]:
-    """The owners, as `mac_owners` gives them, one of whose paths the pattern matches."""
-    return [
-        owner
-        for owner, names in owners.items()
-        if any(fnmatchcase(name, pattern) for name in names)
-    ]
-
-
-def why_no_match(pattern: str, owners: Mapping[int, tuple[str, str]], table: LayerTable) -> str:
-    """What to say of a pattern that matches no owner."""
-    examples = ", ".join(repr(row) for _, row in list(owners.values())[:3]) or "none at all"
-    if any(fnmatchcase(node.path, pattern) for node in table.nodes):
-        return (
-            "matches only modules that run no convolution or matrix product themselves; "
-            f"a pattern such as {pattern + '.*'!r} matches those inside"
-        )
-    return f"matches no layer; layers with MACs are {examples} and so on"
 
 
 def _checked(pair: Any, what: str) -> Any:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from bopscount.bits.layer_bits import LayerBits
 from bopscount.errors import InputError
+from bopscount.records.widths import MAX_BITS
 
 if TYPE_CHECKING:
     from torch import nn
 
-MAX_BITS = 64
 MIN_RANK, MAX_RANK = 2, 5
 """Of a weight: linear, up to three-dimensional convolution."""
 Bits = int | Callable[[Any], int | None] | None

@@ -10,58 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 
 import torch
 from torch import Tensor
 
-MAX_BITS = 16
-"""Wider ones count as full precision everywhere."""
-SAMPLES_A_LEVEL = 4
-"""A width is claimed from at least so many values for every level that it spans."""
+from bopscount.bits.findings import GLANCE, SAMPLES_A_LEVEL, Finding, ValueBits
+from bopscount.records.widths import MAX_LOW_BITS
+
 _ROUNDING = 2.0**-20
 """Of the largest value: what float32 arithmetic loses on the way to a quantised one."""
 _COARSER = 8
 """So many tolerances make the least step: values of no grid miss one of those soon."""
-_GLANCE, _GLANCE_ROWS = 4096, 16
-"""So many values, and rows, tell most floats."""
+_GLANCE_ROWS = 16
+"""So many rows tell most floats."""
 _CHUNK = 2**22
 _MAX_DIVISIONS = 24
-_CODE_BOOK = 256
-
-
-class Finding(Enum):
-    """What values say of their width."""
-
-    WIDTH = "lie on a grid"
-    SILENT = "are all the same"
-    FEW = "are too few"
-    FLOAT = "have no common step"
-
-
-@dataclass(frozen=True, slots=True)
-class ValueBits:
-    """What was found in some values.
-
-    Attributes:
-        finding: Whether they have a width, or why not.
-        bits: The width; 0 where there is none.
-        levels: Levels from the lowest to the highest, where they lie on a grid.
-        samples: How many values there were.
-        distinct: How many distinct ones were seen, where they lie on none.
-    """
-
-    finding: Finding
-    bits: int = 0
-    levels: int = 0
-    samples: int = 0
-    distinct: int = 0
-
-    @property
-    def is_code_book(self) -> bool:
-        """Whether few values without a common step stand for many: levels from a list."""
-        often = min(self.samples, _GLANCE) // SAMPLES_A_LEVEL
-        return self.finding is Finding.FLOAT and 0 < self.distinct <= min(_CODE_BOOK, often)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +75,7 @@ def value_bits(rows: Tensor) -> ValueBits:
     if len(values) > 1:
         # One value that is not zero sets the scale of its row and says nothing else.
         several = _only(values, nonzero[nonzero > 0] > 1)
-        bound = one.levels if one.finding is Finding.WIDTH else 2**MAX_BITS
+        bound = one.levels if one.finding is Finding.WIDTH else 2**MAX_LOW_BITS
         candidates += _on_grids_of_rows(several, rounding, bound)
     widths = [found for found in candidates if found.finding is Finding.WIDTH]
     if widths:
@@ -129,7 +92,7 @@ def _only(values: Tensor, rows: Tensor) -> Tensor:
 
 def _claim(levels: int, samples: int) -> ValueBits:
     enough = samples >= SAMPLES_A_LEVEL * levels
-    if not enough or levels > 2**MAX_BITS:
+    if not enough or levels > 2**MAX_LOW_BITS:
         return ValueBits(Finding.FEW, levels=levels, samples=samples)
     return ValueBits(Finding.WIDTH, max(1, (levels - 1).bit_length()), levels, samples)
 
@@ -139,9 +102,9 @@ def _on_one_grid(values: Tensor, rounding: float) -> ValueBits:
     samples = values.numel()
     flat = values.reshape(1, -1)
     none = ValueBits(Finding.FLOAT, samples=samples)
-    if samples > _GLANCE:
+    if samples > GLANCE:
         # What a part of the values does not fit, the others will not mend.
-        part = flat[:, :: samples // _GLANCE]
+        part = flat[:, :: samples // GLANCE]
         if _offset_grid(part, rounding) is None:
             return none
         flat = flat.unique()[None]
@@ -184,7 +147,7 @@ def _grids(
     values: Tensor, rounding: float, bound: int, find: Callable[[Tensor, float], _Grid | None]
 ) -> _Grid | None:
     """The grids of all rows; None if one has none, or too many levels by a glance at a few."""
-    glance = find(values[:_GLANCE_ROWS, :_GLANCE], rounding)
+    glance = find(values[:_GLANCE_ROWS, :GLANCE], rounding)
     if glance is None or int(glance.levels.max()) >= bound:
         return None
     grids = []
@@ -266,4 +229,4 @@ def _steps(
 
 def _distinct(values: Tensor) -> int:
     flat = values.reshape(-1)
-    return len(flat[:: max(1, flat.numel() // _GLANCE)].unique())
+    return len(flat[:: max(1, flat.numel() // GLANCE)].unique())

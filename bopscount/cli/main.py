@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from importlib.metadata import version
 from typing import TYPE_CHECKING, NoReturn
 
-from bopscount import _core
+import bopscount._core as _core
 from bopscount.errors import BopscountError, InputError
-from bopscount.layer_table import RULES
+from bopscount.records.rule_sets import RULE_SETS
+from bopscount.report import Report
+from bopscount.report.formats import FORMATS
+from bopscount.report.options import ReportOptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import torch
 
-    from bopscount.report.report import Report
 
 _EXAMPLES = """\
 examples:
@@ -27,6 +28,8 @@ examples:
   bopscount timm.models:vit_tiny_patch16_224 --rules full --granularity 3 --no-timing
   bopscount binary_resnet18 --json report.json --csv layers.csv
 """
+_FILES = [name for name in FORMATS if name != "table"]
+"""Output formats that have an option."""
 _DEFAULT_SIZE = "3x224x224"
 _BAD_INPUT = 2
 _INTERRUPTED = 130
@@ -66,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--batch-size", type=int, default=1, metavar="N", help="samples (default: 1)")
     add("--dtype", help="input dtype, such as int64 or bfloat16 (default: the parameters', or "
         "what a built-in network takes)")  # fmt: skip
-    add("--rules", choices=RULES, default="torchstat", help="what counts (default: torchstat)")
+    add("--rules", choices=RULE_SETS, default="torchstat", help="what counts (default: torchstat)")
     add("--granularity", type=int, default=1, metavar="G", help="height of the modules that "
         "get a row (default: 1, the leaves)")  # fmt: skip
     add("--bits", action="append", metavar="PATTERN=W,A", help="bits of weights and inputs of "
@@ -80,10 +83,9 @@ def _parser() -> argparse.ArgumentParser:
         "convention, instead of the table")  # fmt: skip
     add("--discount-zeros", action="store_true", help="zero weights cost no MACs and no memory")
     add("--no-timing", action="store_true", help="no duration[%%] column, and no timed runs")
-    add("--json", nargs="?", const="-", metavar="FILE", help="write the report as JSON to FILE, "
-        "or print it instead of the table")  # fmt: skip
-    add("--csv", nargs="?", const="-", metavar="FILE", help="write the rows as CSV to FILE, "
-        "or print them instead of the table")  # fmt: skip
+    for name in _FILES:
+        add(f"--{name}", nargs="?", const="-", metavar="FILE", help=f"write {FORMATS[name].doc} to "
+            "FILE, or print that instead of the table")  # fmt: skip
     add("--list", action="store_true", help="list the built-in networks")
     add("--debug", action="store_true", help="show the traceback of an error")
     add("--version", action=_Version, nargs=0, help="print versions and build type")
@@ -124,12 +126,12 @@ def _run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     if options.name and not options.file:
         parser.error(f"--model-name {options.name} needs --file")
     report = _report(options)
-    if "-" not in (options.json, options.csv):
+    targets = {name: getattr(options, name) for name in _FILES}
+    if "-" not in targets.values():
         print(f"{report.conventions()}\n" if options.conventions else report, end="")  # noqa: T201
-    if options.json:
-        _write(options.json, json.dumps(report.to_dict(), indent=1) + "\n")
-    if options.csv:
-        _write(options.csv, _csv(report))
+    for name, target in targets.items():
+        if target:
+            _write(target, format(report, name))
 
 
 def _report(options: argparse.Namespace) -> Report:
@@ -137,6 +139,7 @@ def _report(options: argparse.Namespace) -> Report:
     from bopscount.bits.by_path import parse_bits
     from bopscount.cli.loading import load_by_name, load_from_file
     from bopscount.networks import NETWORKS
+    from bopscount.tracing.options import TraceOptions
 
     built_in = NETWORKS.get(options.model)
     if options.size is None and built_in:
@@ -148,19 +151,21 @@ def _report(options: argparse.Namespace) -> Report:
         model = load_from_file(options.file, options.name or "Model")
     else:
         model = load_by_name(options.model)
-    return build_report(
-        model,
-        sizes,
-        options.granularity,
+    asked = TraceOptions(
+        input_size=sizes,
         batch_size=options.batch_size,
         dtype=dtype,
-        rules=options.rules,
-        timing=not (options.no_timing or options.conventions),
         bits=parse_bits(options.bits) if options.bits else None,
+        discount_zeros=options.discount_zeros,
+    )
+    shown = ReportOptions(
+        rules=options.rules,
+        query_granularity=options.granularity,
         columns=[name.strip() for name in (options.columns or "default").split(",")],
         convention=options.convention,
         discount_zeros=options.discount_zeros,
     )
+    return build_report(model, asked, shown, not (options.no_timing or options.conventions))
 
 
 def _sizes(text: str) -> list[tuple[int, ...]]:
@@ -180,20 +185,6 @@ def _dtype(name: str | None) -> torch.dtype | None:
     if not isinstance(dtype, torch.dtype):
         raise InputError(f"--dtype must be a torch dtype such as int64 or bfloat16, got {name!r}")
     return dtype
-
-
-def _csv(report: Report) -> str:
-    import csv
-    import io
-
-    from bopscount.report.formats.table_text import columns
-
-    table = columns(report)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table)
-    writer.writerows(zip(*table.values(), strict=True))
-    return text.getvalue()
 
 
 def _write(target: str, text: str) -> None:

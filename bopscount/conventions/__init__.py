@@ -20,7 +20,7 @@ from bopscount.conventions.operations import OPERATIONS
 from bopscount.conventions.side_by_side import ConventionTable
 from bopscount.conventions.sizes import SIZES
 from bopscount.errors import InputError
-from bopscount.layer_table import LayerTable
+from bopscount.records.table import Records
 
 __all__ = [
     "CONVENTIONS",
@@ -45,7 +45,7 @@ def check_convention(name: str) -> str:
     return name
 
 
-def convention_value(layers: LayerTable | Any, name: str) -> Value:
+def convention_value(layers: Records | Any, name: str) -> Value:
     """A network's number in one convention.
 
     Args:
@@ -61,13 +61,13 @@ def convention_value(layers: LayerTable | Any, name: str) -> Value:
 
     Example: of ReActNet-A, "reactnet" is 87,126,016 OPs.
     """
-    from bopscount.report.counting import as_table
+    from bopscount.records.table import as_records
 
     check_convention(name)
-    return CONVENTIONS[name].evaluate(Facts(as_table(layers))).value  # type: ignore[return-value]
+    return CONVENTIONS[name].evaluate(Facts(as_records(layers))).value  # type: ignore[return-value]
 
 
-def all_conventions(table: LayerTable) -> ConventionTable:
+def all_conventions(table: Records) -> ConventionTable:
     """The network under every convention."""
     facts = Facts(table)
     values = []

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bopscount import _core
-from bopscount.layer_table import LayerTable
+import bopscount._core as _core
+from bopscount.records.table import Records
 
 _IMAGE = {"in_positions": 64, "out_positions": 64}
 _ADAPTER = _core.BIT_SOURCES["adapter"]
@@ -47,14 +47,12 @@ LAYERS: dict[str, dict[str, Any]] = {
 8 x 64 x 27 = 13,824; 8 x 64 x 72 = 36,864 binary; 8 x 64 x 16 = 8,192 of 8 bits; 40."""
 
 
-def example_table() -> LayerTable:
+def example_table() -> Records:
     """The network above as a table of one row a layer."""
-    from bopscount.report.counting import bare_table
-
     records = _core.new_layers(len(LAYERS))
     for index, fields in enumerate(LAYERS.values()):
         values = {**fields, "kind": _core.KINDS[fields["kind"]], "owner": index}
         values["logical_params"] = fields.get("params", 0)
         for name, value in values.items():
             records[name][index] = value
-    return bare_table(records)
+    return Records.from_array(records)

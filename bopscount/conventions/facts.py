@@ -8,15 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bopscount import _core
-from bopscount.layer_table import LEAF, LayerTable, name_layer
+import bopscount._core as _core
+from bopscount.records.kinds import MAC_KINDS
 from bopscount.records.nonzero import nonzero_macs
-from bopscount.records.parameters import (
-    MAC_KINDS,
-    is_low_bit,
-    operand_bits,
-    stored_weights,
-)
+from bopscount.records.parameters import is_low_bit, operand_bits, stored_weights
+from bopscount.records.table import LEAF, Records, name_layer
 
 Mask = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
@@ -41,7 +37,7 @@ class Facts:
         binary: Both operands of one bit.
     """
 
-    def __init__(self, table: LayerTable) -> None:
+    def __init__(self, table: Records) -> None:
         self.table = table
         self._costs: npt.NDArray[Any] = name_layer(_core.count_layers, table, table.records, "full")
         self.macs: Integers = self._cost("macs")

@@ -6,14 +6,16 @@ from math import log2
 
 import numpy as np
 
-from bopscount import _core
+import bopscount._core as _core
 from bopscount.conventions.bit_price import BitPrice
 from bopscount.conventions.convention import Convention, Figure
 from bopscount.conventions.facts import Facts, Integers, Mask, exact_sum
 from bopscount.conventions.operations import fvcore_extras
 from bopscount.errors import InputError
+from bopscount.records.kinds import MAC_KINDS
 from bopscount.records.nonzero import zeros_were_looked_for
-from bopscount.records.parameters import FULL_PRECISION, MAC_KINDS, low_bit_widths
+from bopscount.records.parameters import low_bit_widths
+from bopscount.records.widths import FULL_PRECISION
 
 _INT8 = 8
 _KIND = "low-bit operations"

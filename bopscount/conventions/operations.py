@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
-from bopscount import _core
+import bopscount._core as _core
 from bopscount.conventions.convention import Convention, Figure
 from bopscount.conventions.facts import Facts, exact_sum
 

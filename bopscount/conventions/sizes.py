@@ -9,7 +9,7 @@ import numpy as np
 from bopscount.conventions.bit_price import BitPrice
 from bopscount.conventions.convention import Convention, Figure
 from bopscount.conventions.facts import Facts, Integers, exact_sum
-from bopscount.records.parameters import FULL_PRECISION
+from bopscount.records.widths import FULL_PRECISION
 
 MIB_BITS = 8 * 2**20
 _KIND = "size"

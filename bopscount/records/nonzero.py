@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bopscount import _core
+import bopscount._core as _core
 from bopscount.errors import InputError
-from bopscount.layer_table import LayerTable, name_layer
+from bopscount.records.table import Records, name_layer
 from bopscount.records.totals import METRIC_NAMES
 
 _KINDS = [_core.KINDS[name] for name in ("conv", "conv_transpose", "linear")]
@@ -17,18 +17,18 @@ _AT = {name: index for index, name in enumerate(METRIC_NAMES)}
 _BYTE = 8
 
 
-def prunable(table: LayerTable) -> npt.NDArray[np.bool_]:
+def prunable(table: Records) -> npt.NDArray[np.bool_]:
     """Records each of whose weights is used equally often, so that a zero saves its share."""
     return np.isin(table.records["kind"], _KINDS) & (table.records["weight_elements"] > 0)
 
 
-def zeros_were_looked_for(table: LayerTable) -> bool:
+def zeros_were_looked_for(table: Records) -> bool:
     """Whether the table knows its non-zero weights, or has no weights to know them of."""
     known = table.records["nonzero_weights"] >= 0
     return bool(known.any()) or not prunable(table).any()
 
 
-def check_zeros_known(table: LayerTable) -> None:
+def check_zeros_known(table: Records) -> None:
     """InputError unless somebody looked."""
     if not zeros_were_looked_for(table):
         raise InputError(
@@ -37,7 +37,7 @@ def check_zeros_known(table: LayerTable) -> None:
         )
 
 
-def nonzero_macs(table: LayerTable, macs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def nonzero_macs(table: Records, macs: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """MACs per record with those of zero weights left out; the others as they are.
 
     A weight of a convolution or linear layer is used at every position, so of MACs =
@@ -62,7 +62,7 @@ def nonzero_macs(table: LayerTable, macs: npt.NDArray[np.int64]) -> npt.NDArray[
     return result
 
 
-def discounted_costs(table: LayerTable, rules: str) -> list[tuple[int, ...]]:
+def discounted_costs(table: Records, rules: str) -> list[tuple[int, ...]]:
     """Costs of every record, in the order of `METRIC_NAMES`, without the zero weights.
 
     Of a layer's Flops, MAdd, Bops and OPs, what comes from MACs goes with them; of its

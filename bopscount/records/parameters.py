@@ -8,43 +8,40 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bopscount._core import BIT_SOURCES, KINDS, OP_TABLE
-from bopscount.layer_table import LayerTable
+from bopscount._core import BIT_SOURCES, KINDS
+from bopscount.records.kinds import MAC_KINDS
 from bopscount.records.nonzero import prunable
+from bopscount.records.table import Records
+from bopscount.records.widths import FULL_PRECISION, MAX_LOW_BITS
 
-FULL_PRECISION = 32
-"""Bits of a float operand in every rule about bit widths, whatever its dtype."""
-MAC_KINDS = np.array([bool(row["macs"]) for row in OP_TABLE])
-"""Whether the kind of that index has MACs."""
 FLOATING = BIT_SOURCES["floating"]
 _PRODUCTS = (KINDS["matmul"], KINDS["attention"])
-_MAX_LOW_BITS = 16
 _BYTE = 8
 Integers = npt.NDArray[np.int64]
 
 
-def operand_bits(table: LayerTable, operand: str) -> Integers:
+def operand_bits(table: Records, operand: str) -> Integers:
     """Bits of "weight" or "input" of every record, `FULL_PRECISION` for floats."""
     records = table.records
     bits = records[f"{operand}_bits"].astype(np.int64)
     return np.where(records[f"{operand}_bits_source"] == FLOATING, FULL_PRECISION, bits)
 
 
-def is_low_bit(table: LayerTable) -> npt.NDArray[np.bool_]:
+def is_low_bit(table: Records) -> npt.NDArray[np.bool_]:
     """Whether both operands of a record are quantised, to 16 bits or fewer (csrc/layer.hpp)."""
     low = np.ones(len(table), bool)
     for operand in ("weight", "input"):
         low &= table.records[f"{operand}_bits_source"] != FLOATING
-        low &= table.records[f"{operand}_bits"] <= _MAX_LOW_BITS
+        low &= table.records[f"{operand}_bits"] <= MAX_LOW_BITS
     return low
 
 
 def low_bit_widths(weight_bits: int, input_bits: int) -> bool:
     """The same of widths, floats being `FULL_PRECISION`."""
-    return max(weight_bits, input_bits) <= _MAX_LOW_BITS
+    return max(weight_bits, input_bits) <= MAX_LOW_BITS
 
 
-def stored_weights(table: LayerTable) -> Integers:
+def stored_weights(table: Records) -> Integers:
     """How many parameters each record reads as its weight and is the first to read.
 
     Parameters stand on modules, weights on the ops that they run. A record takes its
@@ -63,7 +60,7 @@ def stored_weights(table: LayerTable) -> Integers:
     return np.array(weights, np.int64)
 
 
-def _split_parameters(table: LayerTable) -> tuple[list[int], list[int]]:
+def _split_parameters(table: Records) -> tuple[list[int], list[int]]:
     """Per record: parameters that it reads as its weight; its module's others."""
     records = table.records
     nodes = _nodes(table)
@@ -103,7 +100,7 @@ def _looks_up(records: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
     return found
 
 
-def _nodes(table: LayerTable) -> list[int]:
+def _nodes(table: Records) -> list[int]:
     """The module of every record."""
     nodes = [owner.node for owner in table.owners]
     return [nodes[owner] for owner in table.records["owner"].tolist()]
@@ -133,7 +130,7 @@ class StoredParameters:
         return self.kept * self.weight_bits + self.others * self.other_bits
 
 
-def stored_parameters(table: LayerTable, discount_zeros: bool = False) -> StoredParameters:
+def stored_parameters(table: Records, discount_zeros: bool = False) -> StoredParameters:
     """Every parameter at the width that it is stored in, on demand without zero weights."""
     records = table.records
     own, others = _split_parameters(table)
@@ -152,7 +149,7 @@ def stored_parameters(table: LayerTable, discount_zeros: bool = False) -> Stored
     )
 
 
-def activation_elements(table: LayerTable) -> tuple[list[int], list[int]]:
+def activation_elements(table: Records) -> tuple[list[int], list[int]]:
     """Operands of MAC ops that are no parameters, in elements, all calls included.
 
     Returns:
@@ -177,7 +174,7 @@ def activation_elements(table: LayerTable) -> tuple[list[int], list[int]]:
     return first, second
 
 
-def _second_operand_is_computed(table: LayerTable, index: int) -> bool:
+def _second_operand_is_computed(table: Records, index: int) -> bool:
     kind = table.records["kind"][index]
     if kind == KINDS["attention"]:
         return True

@@ -3,6 +3,8 @@
 Imports `conventions`, `bits`, `records` and what is below them; no torch.
 """
 
-from bopscount.report.report import Report, Row, Uncounted
+from bopscount.records.uncounted import Uncounted
+from bopscount.report.report import Report
+from bopscount.report.rows import Row
 
 __all__ = ["Report", "Row", "Uncounted"]

@@ -11,8 +11,10 @@ import numpy as np
 
 from bopscount.bits.registered_classes import BY_NAME
 from bopscount.conventions.facts import Facts, exact_sum
-from bopscount.layer_table import LayerTable
-from bopscount.records.parameters import FULL_PRECISION, MAC_KINDS, stored_parameters
+from bopscount.records.kinds import MAC_KINDS
+from bopscount.records.parameters import stored_parameters
+from bopscount.records.table import Records
+from bopscount.records.widths import FULL_PRECISION
 
 _BYTE = 8
 _MIB_BITS = 8 * 2**20
@@ -91,9 +93,7 @@ class BitSummary:
         return full / self.size_bits if self.size_bits else 1.0
 
     def __str__(self) -> str:
-        from bopscount.report.formats.bit_text import render_bits
-
-        return render_bits(self)
+        return _render(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; `from_dict` reads it back."""
@@ -128,7 +128,7 @@ def _integer_keys(data: Mapping[str, int]) -> dict[int, int]:
     return {int(key): value for key, value in data.items()}
 
 
-def bit_summary(table: LayerTable, discount_zeros: bool = False) -> BitSummary:
+def bit_summary(table: Records, discount_zeros: bool = False) -> BitSummary:
     """The summary of recorded layers.
 
     Args:
@@ -159,7 +159,7 @@ def bit_summary(table: LayerTable, discount_zeros: bool = False) -> BitSummary:
     )
 
 
-def has_new_low_bits(table: LayerTable) -> bool:
+def has_new_low_bits(table: Records) -> bool:
     """Whether a layer beyond the two original classes has low-bit weights or operands."""
     facts = Facts(table)
     narrow = facts.low_bit | ((facts.weight_bits < FULL_PRECISION) & (facts.weights > 0))
@@ -168,3 +168,47 @@ def has_new_low_bits(table: LayerTable) -> bool:
         if node.class_name not in BY_NAME or not facts.binary[index]:
             return True
     return False
+
+
+def _render(summary: BitSummary) -> str:
+    """MACs by bits, parameters by bits, sizes, and the share of binarised MACs."""
+    total = summary.total_macs or 1
+    macs = [[f"{w} x {a}", f"{n:,}", f"{n / total:.2%}"] for (w, a), n in summary.macs.items()]
+    params = [
+        [str(bits), f"{count:,}", f"{summary.memory_bits[bits] / _MIB_BITS:.4f}"]
+        for bits, count in summary.params.items()
+    ]
+    sizes = [
+        f"Model size: {_mib(summary.size_mib)} (parameters at their true widths)",
+        f"Model size, float parameters at 8 bit: {_mib(summary.int8_rest_mib)}",
+        f"All-32-bit size: {_mib(summary.float32_mib)}, "
+        f"compression ratio {summary.compression_ratio:.2f}",
+        _parameters(summary),
+        f"Total MACs: {summary.total_macs:,}, binarised {summary.binary_share:.2%}",
+    ]
+    return "\n".join(
+        [
+            _table(macs, ["weight x input bits", "MACs", "share"]),
+            _table(params, ["bits", "params", "MiB"]),
+            *sizes,
+        ]
+    )
+
+
+def _mib(size: float) -> str:
+    """Two decimals, and more where these would say little."""
+    return f"{size:.2f}MiB" if size >= 1 else f"{size:.4f}MiB"
+
+
+def _parameters(summary: BitSummary) -> str:
+    line = f"Params by logical shape: {summary.total_params:,}"
+    if summary.trainable_params is None:
+        return line
+    return f"{line}; trainable: {summary.trainable_params:,}"
+
+
+def _table(rows: list[list[str]], headers: list[str]) -> str:
+    from tabulate import tabulate
+
+    text = tabulate(rows, headers, tablefmt="plain", disable_numparse=True, stralign="right")
+    return str(text)

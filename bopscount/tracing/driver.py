@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch._C._functorch import is_functorch_wrapped_tensor
 
-from bopscount import _core
+import bopscount._core as _core
 from bopscount.bits.adapters import adapter_for, at_path
 from bopscount.bits.adapters.tensors import bits_of_product
 from bopscount.bits.layer_bits import LayerBits

@@ -13,7 +13,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bopscount import _core
+import bopscount._core as _core
 from bopscount.tracing.aten_rules import record_aten
 from bopscount.tracing.inputs import map_tensors, tensors_of
 

@@ -1,12 +1,12 @@
-"""From what the core recorded to a LayerTable."""
+"""From what the core recorded to a Records."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from bopscount._core import KINDS, OP_TABLE, Tracer
-from bopscount.layer_table import LEAF, LayerTable, Owner
 from bopscount.records.modules import Node
+from bopscount.records.table import LEAF, Owner, Records
 
 PARAMETERS, FUNCTIONAL = "parameters", "functional"
 _ROLE_ORDER = {LEAF: 0, PARAMETERS: 1}
@@ -14,7 +14,7 @@ _ROLES = [row["name"] if row["macs"] else FUNCTIONAL for row in OP_TABLE]
 _ROLES[KINDS["parameters"]] = PARAMETERS
 
 
-def build_table(tracer: Tracer, **about: Any) -> LayerTable:
+def build_table(tracer: Tracer, **about: Any) -> Records:
     """The table of a finished trace; `about` are further fields of it."""
     data = tracer.finish()
     nodes = _nodes(data["nodes"])
@@ -26,7 +26,7 @@ def build_table(tracer: Tracer, **about: Any) -> LayerTable:
     ordered = sorted(set(keys), key=lambda key: (key[0], _ROLE_ORDER.get(key[1], 2), key[1]))
     owner_of = {key: index for index, key in enumerate(ordered)}
     records["owner"] = [owner_of[key] for key in keys]
-    return LayerTable(
+    return Records(
         records=records,
         owners=[Owner(*key) for key in ordered],
         nodes=nodes,

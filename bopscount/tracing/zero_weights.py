@@ -12,14 +12,14 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from bopscount._core import Snapshot
 from bopscount.errors import InputError
-from bopscount.layer_table import LEAF, LayerTable
 from bopscount.records.nonzero import prunable
+from bopscount.records.table import LEAF, Records
 from bopscount.tracing.driver import TRACING
 
 _MAX_LISTED = 8
 
 
-def look_for_zeros(model: nn.Module, table: LayerTable) -> None:
+def look_for_zeros(model: nn.Module, table: Records) -> None:
     """Fills `nonzero_weights` of the table's convolutions and linear layers.
 
     The weights are read and never written. One-bit weights are two levels, neither of
@@ -41,7 +41,7 @@ def look_for_zeros(model: nn.Module, table: LayerTable) -> None:
             snapshot.restore()
 
 
-def _fill(model: nn.Module, table: LayerTable) -> None:
+def _fill(model: nn.Module, table: Records) -> None:
     records = table.records
     dense, stand_ins = [], []
     seen: Counter[int] = Counter()

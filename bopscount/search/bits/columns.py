@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bopscount.bits.by_path import is_mac_op, mac_owners, matching, why_no_match
 from bopscount.errors import InputError
-from bopscount.layer_table import LayerTable
+from bopscount.records.layers import has_macs, mac_layer_paths, mac_owners, matching, why_no_match
+from bopscount.records.table import Records
 
 KEPT = -1
 """Column of a record that keeps its widths."""
@@ -33,7 +33,7 @@ class Columns:
     of_record: npt.NDArray[np.int32]
 
 
-def find_columns(table: LayerTable, groups: Groups | None) -> Columns:
+def find_columns(table: Records, groups: Groups | None) -> Columns:
     """The layers with MACs, a column each; or the groups, in their order.
 
     Raises:
@@ -42,7 +42,7 @@ def find_columns(table: LayerTable, groups: Groups | None) -> Columns:
     owners = dict(mac_owners(table))
     if groups is None:
         column_of = {owner: column for column, owner in enumerate(owners)}
-        names = table.mac_layers
+        names = mac_layer_paths(table)
     else:
         patterns = _patterns(groups)
         names = tuple(patterns)
@@ -62,7 +62,7 @@ def find_columns(table: LayerTable, groups: Groups | None) -> Columns:
                         )
     columns = np.full(len(table.owners), KEPT, np.int32)
     columns[list(column_of)] = list(column_of.values())
-    of_record = np.where(is_mac_op(table), columns[table.records["owner"]], KEPT)
+    of_record = np.where(has_macs(table), columns[table.records["owner"]], KEPT)
     return Columns(names, of_record.astype(np.int32))
 
 

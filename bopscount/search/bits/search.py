@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bopscount import _core
+import bopscount._core as _core
 from bopscount.conventions import CONVENTIONS
 from bopscount.conventions.facts import Facts
 from bopscount.errors import InputError
-from bopscount.layer_table import LayerTable, check_rules, name_layer
-from bopscount.report.counting import as_table
+from bopscount.records.rule_sets import check_rules
+from bopscount.records.table import Records, as_records, name_layer
 from bopscount.search.bits.columns import Groups, find_columns
 from bopscount.search.bits.sums import (
     SIZES,
@@ -43,7 +43,7 @@ class BitSearch:
     Args:
         layers: What `trace` returned, or a record array of `LAYER_DTYPE`.
         metrics: Of "bops", "ops", "ops_x64", "macs", "flops", "madd", "mem_read", "mem_write",
-            "memory_bytes", "params", "logical_params": the sums of `LayerTable.totals`;
+            "memory_bytes", "params", "logical_params": the sums of `Records.totals`;
             "weight_bytes": all parameters at their widths, as `Report.bit_summary`;
             "activation_bytes": the operands of MAC ops that are no parameters, at their widths.
         convention: A published convention to count in, too; `bopscount.CONVENTIONS`.
@@ -52,7 +52,7 @@ class BitSearch:
         rules: "torchstat" or "full", for what depends on them: all but the last two metrics.
 
     Attributes:
-        columns: What the columns of candidate arrays stand for: `LayerTable.mac_layers`, or
+        columns: What the columns of candidate arrays stand for: `Records.mac_layers`, or
             the groups' names.
 
     Raises:
@@ -65,14 +65,14 @@ class BitSearch:
 
     def __init__(
         self,
-        layers: LayerTable | Any,
+        layers: Records | Any,
         *,
         metrics: str | Sequence[str] = ("bops",),
         convention: str | None = None,
         groups: Groups | None = None,
         rules: str = "torchstat",
     ) -> None:
-        table = as_table(layers)
+        table = as_records(layers)
         self._metrics = check_metrics(metrics)
         self._convention = None if convention is None else check_priced(convention)
         self._rules = check_rules(rules)
@@ -207,7 +207,7 @@ def _names(names: Sequence[str]) -> str:
 
 
 def count_batch(
-    table: LayerTable | Any,
+    table: Records | Any,
     weight_bits: Bits | None = None,
     input_bits: Bits | None = None,
     *,

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from bopscount import _core
-from bopscount.bits.registered_classes import MAX_BITS
+import bopscount._core as _core
 from bopscount.conventions import CONVENTIONS
 from bopscount.conventions.facts import Facts, exact_sum
 from bopscount.errors import InputError
-from bopscount.layer_table import LayerTable
 from bopscount.records.parameters import activation_elements, stored_parameters
+from bopscount.records.table import Records
 from bopscount.records.totals import METRIC_NAMES
+from bopscount.records.widths import MAX_BITS
 from bopscount.search.bits.columns import KEPT, Columns
 
 SIZES = ("weight_bytes", "activation_bytes")
@@ -109,7 +109,7 @@ def _every(width: int | None) -> Iterable[int]:
     return range(1, MAX_BITS + 1) if width is None else (width,)
 
 
-def add_size(builder: SumBuilder, table: LayerTable, name: str) -> None:
+def add_size(builder: SumBuilder, table: Records, name: str) -> None:
     """Appends `weight_bytes` or `activation_bytes`.
 
     `weight_bytes`: all parameters, weights at their widths and the rest as stored; as

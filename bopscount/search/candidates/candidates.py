@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bopscount.errors import InputError
-from bopscount.layer_table import LayerTable
+from bopscount.records.table import Records
 from bopscount.search.candidates.follow import (
     IMAGE_RANK,
     PRODUCTS,
@@ -32,7 +32,7 @@ class Candidates:
     """Variants of one recorded network, each a row of records.
 
     The setters change a field of some layers, and then what follows from it along
-    `LayerTable.producers`: norms, activations, pools and depthwise convolutions carry channels
+    `Records.producers`: norms, activations, pools and depthwise convolutions carry channels
     on, the next layers read them, additions demand that both sides agree, concatenations add
     up, and sizes are computed anew by the shape rules that recorded them. What the trace
     cannot tell raises InputError, and then nothing has been changed.
@@ -48,7 +48,7 @@ class Candidates:
     27 x 8 x 36 + 72 x 4 x 16 = 12,384 and 27 x 16 x 36 + 144 x 4 x 16 = 24,768.
     """
 
-    def __init__(self, table: LayerTable, n_candidates: int) -> None:
+    def __init__(self, table: Records, n_candidates: int) -> None:
         """Candidates that are all as traced."""
         if isinstance(n_candidates, bool) or not isinstance(n_candidates, int) or n_candidates < 0:
             raise InputError(f"n_candidates must be a whole number, got {n_candidates!r}")

@@ -32,7 +32,7 @@ from bopscount.search.candidates.shapes import (
 )
 
 if TYPE_CHECKING:
-    from bopscount.layer_table import LayerTable
+    from bopscount.records.table import Records
     from bopscount.search.candidates.propagation import Propagation
 
 Rule = Callable[["Propagation", int], Shape]
@@ -72,7 +72,7 @@ def spatial_dims(kind: str, rank: int, batched: bool) -> int:
     return 0 if kind == "linear" else rank - 1 - batched
 
 
-def is_batched(table: LayerTable, index: int) -> bool:
+def is_batched(table: Records, index: int) -> bool:
     """Whether dimension 0 of a channels-first layer is the batch."""
     shape, traced = table.input_shapes[index], table.records[index]
     return len(shape) > 1 and shape[0] == traced["batch"] and shape[1] == traced["in_channels"]

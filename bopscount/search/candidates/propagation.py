@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bopscount import _core
+import bopscount._core as _core
 from bopscount.errors import InputError
-from bopscount.layer_table import LEAF, LayerTable
+from bopscount.records.table import LEAF, Records
 from bopscount.search.candidates import follow
 from bopscount.search.candidates.shapes import (
     Mismatch,
@@ -39,7 +39,7 @@ KIND_NAMES = [row["name"] for row in _core.OP_TABLE]
 class Dataflow:
     """What does not change of a table: who feeds whom, and which weights are whose."""
 
-    def __init__(self, table: LayerTable) -> None:
+    def __init__(self, table: Records) -> None:
         self.table = table
         self.kinds = [KIND_NAMES[kind] for kind in table.records["kind"].tolist()]
         starts = table.producer_starts.tolist()

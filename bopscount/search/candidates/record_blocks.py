@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bopscount import _core
+import bopscount._core as _core
 from bopscount.errors import InputError
-from bopscount.layer_table import check_rules
+from bopscount.records.rule_sets import check_rules
 from bopscount.records.totals import METRIC_NAMES
 from bopscount.search.threads import thread_count
 
@@ -29,7 +29,7 @@ def count_layers(
     read where it lies. Results do not depend on the number of threads.
 
     Args:
-        records: (n_candidates, n_layers) records of `LAYER_DTYPE`, as `LayerTable.candidates`
+        records: (n_candidates, n_layers) records of `LAYER_DTYPE`, as `Records.candidates`
             makes them; (n_layers,) is one candidate.
         rules: "torchstat" or "full", see `count`.
         metrics: Names among those of `Totals`, such as ("macs", "params"); None for all that

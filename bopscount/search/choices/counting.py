@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bopscount import _core
+import bopscount._core as _core
 from bopscount.errors import InputError
 from bopscount.search.choices.slots import Slots
 

@@ -118,13 +118,13 @@ class ChoiceTable:
             TraceError: Under `strict`, for an op without a rule.
         """
         from bopscount.search.choices.trace import trace_slots
+        from bopscount.tracing.options import TraceOptions
 
-        return cls(
-            *trace_slots(
-                slots, input_size, batch_size=batch_size, dtype=dtype, rules=rules,
-                training=training, run=run, strict=strict, bits=bits,
-            )
+        options = TraceOptions(
+            input_size=input_size, batch_size=batch_size, dtype=dtype, training=training, run=run,
+            strict=strict, bits=bits,
         )  # fmt: skip
+        return cls(*trace_slots(slots, options, rules))
 
     @property
     def n_slots(self) -> int:

@@ -14,14 +14,15 @@ from torch.nn.parameter import is_lazy
 
 from bopscount.bits.by_path import Measure, UserBits, Widths, with_bits
 from bopscount.errors import InputError, TraceError
-from bopscount.layer_table import check_rules
+from bopscount.records.rule_sets import check_rules
 from bopscount.records.totals import METRIC_NAMES
-from bopscount.report.counting import uncounted_ops
+from bopscount.records.uncounted import uncounted_ops
 from bopscount.search.choices.slots import NO_STATE, ChoiceSlot
-from bopscount.tracing import check_run, record
 from bopscount.tracing.driver import Driver
-from bopscount.tracing.inputs import ForwardCall, device_and_dtype, forward_call
+from bopscount.tracing.inputs import ForwardCall, device_and_dtype
 from bopscount.tracing.model import module_of
+from bopscount.tracing.options import TraceOptions
+from bopscount.tracing.recording import record
 from bopscount.tracing.table import build_table
 
 MAX_STATES = 4096
@@ -76,26 +77,18 @@ class _Traced:
 
 
 def trace_slots(
-    slots: Any,
-    input_size: Any,
-    *,
-    batch_size: int,
-    dtype: torch.dtype | None,
-    rules: str,
-    training: bool,
-    run: str,
-    strict: bool,
-    bits: UserBits | None,
+    slots: Any, options: TraceOptions, rules: str
 ) -> tuple[Sequence[str], list[ChoiceSlot], list[str]]:
-    """Metrics, slots and notes; see `ChoiceTable.trace`."""
+    """Return metrics, slots and notes; see `ChoiceTable.trace`."""
     check_rules(rules)
-    check_run(run)
     modules = _modules_of(slots)
     first = next((module for row in modules for module in row if module is not None), nn.Identity())
-    call = forward_call(first, input_size, None, batch_size, dtype)
+    call = options.call_of(first)
     if len(call.args) != 1:
-        raise InputError(f"input_size must be one shape, slots take one tensor, got {input_size!r}")
-    tracer = _Tracer(modules, call, rules, training, run, strict, bits)
+        raise InputError(
+            f"input_size must be one shape, slots take one tensor, got {options.input_size!r}"
+        )
+    tracer = _Tracer(modules, call, options, rules)
     found = tracer.trace()
     return METRIC_NAMES, found, list(dict.fromkeys(tracer.notes))
 
@@ -133,15 +126,11 @@ class _Tracer:
         self,
         modules: list[list[nn.Module | None]],
         call: ForwardCall,
+        options: TraceOptions,
         rules: str,
-        training: bool,
-        run: str,
-        strict: bool,
-        bits: UserBits | None,
     ) -> None:
-        self._modules, self._call = modules, call
-        self._rules, self._training, self._run, self._strict = rules, training, run, strict
-        self._bits = None if bits is None else _PathBits(bits)
+        self._modules, self._call, self._options, self._rules = modules, call, options, rules
+        self._bits = None if options.bits is None else _PathBits(options.bits)
         self._traced: dict[Any, _Traced] = {}
         self._shared = _Shared(modules)
         self.notes: list[str] = []
@@ -223,8 +212,8 @@ class _Tracer:
         name = f"slot {index}, alternative {choice}"
         try:
             driver = record(
-                module, self._input(module, index, signal), run=self._run,
-                training=self._training, forward=forward,
+                module, self._input(module, index, signal), run=self._options.run,
+                training=self._options.training, forward=forward,
             )  # fmt: skip
         except TraceError as error:
             return _Traced(why_not=str(error))
@@ -236,7 +225,7 @@ class _Tracer:
             )
         table = build_table(driver.tracer, batch_size=self._call.batch_size)
         missing = uncounted_ops(table)
-        if missing and self._strict:
+        if missing and self._options.strict:
             raise TraceError(f"{name}: {missing[0].op} has no rule; strict=False counts the rest")
         if self._bits is not None:
             table = with_bits(table, self._bits.at(index, choice), module)

@@ -1,0 +1,177 @@
+"""Recorded layers of one model, with the names that go with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+import bopscount._core as _core
+from bopscount.errors import InputError
+from bopscount.records.kinds import KIND_NAMES
+from bopscount.records.modules import Node
+from bopscount.records.rule_sets import check_rules
+from bopscount.records.totals import Totals
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+LEAF = ""
+"""Role of an owner that is a leaf module itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who a record belongs to: a leaf module, or a parenthesised row of an inner one.
+
+    Attributes:
+        node: Index of the module in `Records.nodes`.
+        role: "" for a leaf module, else "parameters", "functional", or a MAC op's kind.
+    """
+
+    node: int
+    role: str
+
+
+@dataclass(slots=True, repr=False)
+class Records:
+    """Recorded layers of one model at one input; needs no torch and pickles.
+
+    Attributes:
+        records: One record per executed op, of `LAYER_DTYPE`.
+        owners: `records["owner"]` indexes it; in row order.
+        nodes: The model's modules in module order.
+        input_shapes: Shape of each record's first operand, batch included.
+        output_shapes: Shape of each record's output, batch included.
+        ops: What each record was called in torch ("conv2d", "aten.add.Tensor").
+        producers: Which records made the operands of record i, -1 for inputs, parameters
+            and constants: `producers[producer_starts[i]:producer_starts[i + 1]]`.
+        producer_starts: See `producers`.
+        input_numbers: As `producers`: which of the model's tensor inputs the operand is, or a
+            view of, -1 for none.
+        viewed: As `producers`: whether the operand is a view of what was produced, which may
+            have turned, cut or reshaped it.
+        network_inputs: Shapes of the model's tensor inputs, batch included.
+        batch_size: Samples in the input; the memory(MB) column is per sample.
+        ran_model: Whether the model's arithmetic was run.
+        notes: Sentences that belong under every table of this model.
+        trainable_params: Registered parameters that require a gradient; None where
+            nobody looked.
+        assumptions: Sentences on what could not be read and what was taken instead.
+        warnings: Sentences on what contradicts itself, and which of it was counted.
+    """
+
+    records: npt.NDArray[Any]
+    owners: list[Owner]
+    nodes: list[Node]
+    input_shapes: list[tuple[int, ...]]
+    output_shapes: list[tuple[int, ...]]
+    ops: list[str]
+    producers: npt.NDArray[Any] = field(default_factory=lambda: np.zeros(0, np.int32))
+    producer_starts: npt.NDArray[Any] = field(default_factory=lambda: np.zeros(1, np.int64))
+    input_numbers: npt.NDArray[Any] = field(default_factory=lambda: np.zeros(0, np.int32))
+    viewed: npt.NDArray[Any] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    network_inputs: list[tuple[int, ...]] = field(default_factory=list)
+    batch_size: int = 1
+    ran_model: bool = False
+    notes: list[str] = field(default_factory=list)
+    trainable_params: int | None = None
+    assumptions: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} of {len(self)} records, {len(self.nodes)} modules, batch size "
+            f"{self.batch_size}; count it with bopscount.count>"
+        )
+
+    @classmethod
+    def from_array(cls, array: Any) -> Self:
+        """Return records around a bare array, in which every owner is a leaf "layer <owner>".
+
+        Args:
+            array: One-dimensional, C-contiguous, of `LAYER_DTYPE`; its values of `owner` are
+                numbered from 0 without gaps.
+
+        Raises:
+            InputError: For anything else.
+        """
+        if not isinstance(array, np.ndarray) or array.dtype != _core.LAYER_DTYPE:
+            raise InputError(
+                "layers must be a LayerTable or a numpy array of bopscount.LAYER_DTYPE, "
+                f"got {getattr(array, 'dtype', type(array).__name__)}"
+            )
+        if array.ndim != 1 or not array.flags.c_contiguous:
+            raise InputError("layers must be one-dimensional and C-contiguous")
+        owners = array["owner"]
+        if len(owners) and owners.min() < 0:
+            raise InputError(f"layers must have owners of 0 and more, got {owners.min()}")
+        n_owners = int(owners.max()) + 1 if len(owners) else 0
+        if n_owners > max(1, len(owners)):
+            raise InputError(
+                f"layers must have owners numbered without gaps, got {n_owners - 1} "
+                f"for {len(owners)} records"
+            )
+        nodes = [Node("", "layers", -1, 2 if n_owners else 1, not n_owners, 1)]
+        nodes += [Node(f"layer {index}", "layer", 0, 1, True, 1) for index in range(n_owners)]
+        kind_names = [
+            KIND_NAMES[kind] if kind < len(KIND_NAMES) else "invalid" for kind in array["kind"]
+        ]
+        return cls(
+            records=array,
+            owners=[Owner(index + 1, LEAF) for index in range(n_owners)],
+            nodes=nodes,
+            input_shapes=_shapes(array, "in"),
+            output_shapes=_shapes(array, "out"),
+            ops=kind_names,
+        )
+
+    def totals(self, rules: str = "torchstat", discount_zeros: bool = False) -> Totals:
+        """Exact sums over all layers, on demand without what zero weights cost.
+
+        Raises:
+            InputError: If zeros are to be discounted and the table does not know them.
+        """
+        if discount_zeros:
+            from bopscount.records.nonzero import check_zeros_known, discounted_costs
+
+            check_zeros_known(self)
+            check_rules(rules)
+            columns = zip(*discounted_costs(self, rules), strict=True)
+            return Totals(*map(sum, columns))
+        return Totals(*name_layer(_core.count_totals, self, self.records, check_rules(rules)))
+
+    def owner_path(self, owner: int) -> str:
+        """Module path of a row, with its role in parentheses."""
+        node, role = self.nodes[self.owners[owner].node], self.owners[owner].role
+        if role == LEAF:
+            return node.path
+        return f"{node.path}.({role})" if node.path else f"({role})"
+
+
+def as_records(layers: Records | Any) -> Records:
+    """Return `layers` if they are records, else those of a bare array (see `from_array`)."""
+    return layers if isinstance(layers, Records) else Records.from_array(layers)
+
+
+def _shapes(records: Any, side: str) -> list[tuple[int, ...]]:
+    columns = (records["batch"], records[f"{side}_channels"], records[f"{side}_positions"])
+    return list(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def name_layer(function: Any, records: Records | None, *args: Any) -> Any:
+    """Calls the core; its errors get the path of the layer they are about."""
+    try:
+        return function(*args)
+    except (OverflowError, ValueError) as error:
+        index = getattr(error, "layer_index", None)
+        if index is None or records is None:
+            raise
+        owner = records.owner_path(int(records.records["owner"][index]))
+        error.args = (f"{owner or 'the model'}: {error.args[0]}",)
+        raise
