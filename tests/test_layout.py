@@ -9,7 +9,7 @@ from reference import DEFAULTS, FULL, METRICS, TORCHSTAT, sizes_of
 
 from bopscount import _core
 
-LAYER_HEADER = Path(__file__).parent.parent / "csrc" / "layer.hpp"
+LAYER_HEADER = Path(__file__).parent.parent / "csrc" / "core" / "layer.hpp"
 CPP_TYPES = {
     "std::int64_t": "i8",
     "std::int32_t": "i4",

@@ -7,8 +7,8 @@
 #include <span>
 #include <string>
 
-#include "../costs.hpp"
-#include "../layer.hpp"
+#include "core/costs.hpp"
+#include "core/layer.hpp"
 
 namespace bopscount::bindings {
 

@@ -1,8 +1,8 @@
-#include "../count.hpp"
+#include "core/count.hpp"
 
 #include <vector>
 
-#include "bindings.hpp"
+#include "bindings/bindings.hpp"
 
 namespace bopscount::bindings {
 namespace {

@@ -1,6 +1,6 @@
-#include "bindings.hpp"
-#include "snapshot.hpp"
-#include "tracer.hpp"
+#include "bindings/bindings.hpp"
+#include "tracer/snapshot.hpp"
+#include "tracer/tracer.hpp"
 
 PYBIND11_MODULE(_core, module) {
   module.doc() = "Counts recorded layers: exact costs of each, in total and by group.";

@@ -1,6 +1,6 @@
-#include "../op_table.hpp"
+#include "core/op_table.hpp"
 
-#include "bindings.hpp"
+#include "bindings/bindings.hpp"
 
 namespace bopscount::bindings {
 namespace {

@@ -1,4 +1,4 @@
-#include "parallel.hpp"
+#include "bindings/parallel.hpp"
 
 #include <pybind11/pybind11.h>
 

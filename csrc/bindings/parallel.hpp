@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <functional>
 
-#include "../parallel.hpp"
+#include "core/parallel.hpp"
 
 namespace bopscount::bindings {
 

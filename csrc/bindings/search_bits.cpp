@@ -1,4 +1,4 @@
-#include "../search/bit_search.hpp"
+#include "search/bits/bit_search.hpp"
 
 #include <algorithm>
 #include <string>
@@ -7,8 +7,8 @@
 
 #include <pybind11/stl.h>
 
-#include "bindings.hpp"
-#include "parallel.hpp"
+#include "bindings/bindings.hpp"
+#include "bindings/parallel.hpp"
 
 namespace bopscount::bindings {
 namespace {

@@ -3,11 +3,11 @@
 #include <array>
 #include <vector>
 
-#include "../recording.hpp"
-#include "../search/record_block.hpp"
-#include "../search/shapes.hpp"
-#include "bindings.hpp"
-#include "parallel.hpp"
+#include "bindings/bindings.hpp"
+#include "bindings/parallel.hpp"
+#include "recording/recording.hpp"
+#include "search/candidates/record_block.hpp"
+#include "search/candidates/shapes.hpp"
 
 namespace bopscount::bindings {
 namespace {

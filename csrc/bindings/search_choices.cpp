@@ -1,10 +1,10 @@
 // ChoiceTable: slots, alternatives, and the sums over very many candidates.
-#include "../search/choice_table.hpp"
+#include "search/choices/choice_table.hpp"
 
 #include <algorithm>
 
-#include "bindings.hpp"
-#include "parallel.hpp"
+#include "bindings/bindings.hpp"
+#include "bindings/parallel.hpp"
 
 namespace bopscount::bindings {
 namespace {
