@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.overrides import resolve_name
 
 from bopscount.tracing.functions.itself import CHANGES, HANDS_OUT
-from bopscount.tracing.functions.registry import NATIVE, RULES
+from bopscount.tracing.functions.registry import FUNCTION_RULES, fast_answers
 
 STAY_ON_META = (Tensor.cpu, Tensor.cuda)
 # Torch packs on the CPU only: test_packed_sequences compares their layers with a run for real.
@@ -21,7 +21,7 @@ GUARDED = (*CHANGES, *HANDS_OUT)
 # Taken to hold where torch has no values: test_known_values.
 CHECKS = (Tensor._is_all_true,)
 ELSEWHERE = (*STAY_ON_META, *PACKING, *DRAWING, *GUARDED, *CHECKS)
-ANSWERED = list({**RULES, **NATIVE})
+ANSWERED = list({**FUNCTION_RULES, **fast_answers()})
 
 
 def name_of(function):

@@ -28,7 +28,7 @@ def operand_bits(table: Records, operand: str) -> Integers:
 
 
 def is_low_bit(table: Records) -> npt.NDArray[np.bool_]:
-    """Whether both operands of a record are quantised, to 16 bits or fewer (csrc/core/layer.hpp)."""
+    """Return a mask of records both of whose operands are quantised, to 16 bits or fewer."""
     low = np.ones(len(table), bool)
     for operand in ("weight", "input"):
         low &= table.records[f"{operand}_bits_source"] != FLOATING

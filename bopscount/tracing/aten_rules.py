@@ -24,24 +24,37 @@ from bopscount.tracing.fields import (
     weight_fields,
 )
 from bopscount.tracing.quantized_rules import record_quantized
+from bopscount.tracing.torch_names import RANKS, TORCH_NAMES
 
 Rule = Callable[[Emitter, str, tuple[Any, ...], dict[str, Any], Any], None]
 aten = torch.ops.aten
-RULES: dict[str, Rule] = {}
+ATEN_RULES: dict[str, Rule] = {}
+"""Name of an op, without the underscore of its in-place form -> how it is recorded."""
 
 
-def _rule(*names: str) -> Callable[[Rule], Rule]:
+def aten_names(*groups: str) -> list[str]:
+    """Return the ops of groups such as "matmul.addmm" in `TORCH_NAMES`."""
+    found: list[str] = []
+    for group in groups:
+        kind, _, name = group.partition(".")
+        found += TORCH_NAMES[kind].aten[name]
+    return found
+
+
+def _rule(*groups: str) -> Callable[[Rule], Rule]:
+    """Register a rule for all ops of the groups."""
+
     def add(rule: Rule) -> Rule:
-        for name in names:
-            if name in RULES:
+        for name in aten_names(*groups):
+            if name in ATEN_RULES:
                 raise ValueError(f"two rules for aten.{name}")
-            RULES[name] = rule
+            ATEN_RULES[name] = rule
         return rule
 
     return add
 
 
-@_rule("convolution", "_convolution", "convolution_overrideable", "cudnn_convolution")
+@_rule("conv.convolution")
 def _convolution(
     emitter: Emitter, op: str, args: tuple[Any, ...], _kwargs: dict[str, Any], out: Tensor
 ) -> None:
@@ -76,17 +89,17 @@ def _product(
     emitter.add("matmul", op, left, out, others=(right,), **matmul_fields(left, right, bias))
 
 
-@_rule("mm", "bmm", "mv", "dot", "vdot", "_int_mm")
+@_rule("matmul.mm")
 def _mm(emitter: Emitter, op: str, args: tuple[Any, ...], _kwargs: Any, out: Tensor) -> None:
     _product(emitter, op, args[0], args[1], out)
 
 
-@_rule("addmm", "baddbmm", "addmv", "_addmm_activation")
+@_rule("matmul.addmm")
 def _addmm(emitter: Emitter, op: str, args: tuple[Any, ...], _kwargs: Any, out: Tensor) -> None:
     _product(emitter, op, args[1], args[2], out, args[0])
 
 
-@_rule("addbmm")
+@_rule("matmul.addbmm")
 def _addbmm(emitter: Emitter, op: str, args: tuple[Any, ...], _kwargs: Any, out: Tensor) -> None:
     left, right = args[1], args[2]
     emitter.add(
@@ -103,7 +116,7 @@ def _addbmm(emitter: Emitter, op: str, args: tuple[Any, ...], _kwargs: Any, out:
     )
 
 
-@_rule("_trilinear")
+@_rule("bilinear.trilinear")
 def _trilinear(emitter: Emitter, op: str, args: tuple[Any, ...], _kwargs: Any, out: Tensor) -> None:
     # nn.Bilinear: x1 (b, 1, in1, 1), weight (1, out, in1, in2), x2 (b, 1, 1, in2)
     x1, weight, x2 = args[:3]
@@ -123,15 +136,7 @@ def _trilinear(emitter: Emitter, op: str, args: tuple[Any, ...], _kwargs: Any, o
     )
 
 
-@_rule(
-    "_scaled_dot_product_flash_attention_for_cpu",
-    "_scaled_dot_product_flash_attention",
-    "_scaled_dot_product_efficient_attention",
-    "_scaled_dot_product_cudnn_attention",
-    "_scaled_dot_product_fused_attention_overrideable",
-    "_scaled_dot_product_attention_math",
-    "_scaled_dot_product_attention_math_for_mps",
-)
+@_rule("attention.attention")
 def _attention(
     emitter: Emitter, op: str, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any
 ) -> None:
@@ -142,8 +147,7 @@ def _attention(
     emitter.add("attention", op, query, first, others=(key, value), **fields)
 
 
-@_rule("native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training",
-       "cudnn_batch_norm", "_batch_norm_with_update", "_batch_norm_no_update")  # fmt: skip
+@_rule("batch_norm.batch_norm")
 def _batch_norm(emitter: Emitter, op: str, args: tuple[Any, ...], _kwargs: Any, out: Any) -> None:
     weight, bias = args[1], args[2]
     mean = args[3] if len(args) > 3 and isinstance(args[3], Tensor) else None  # noqa: PLR2004
@@ -166,10 +170,9 @@ def _norm(kind: str, channel_axis: int, weight_at: int) -> Rule:
     return rule
 
 
-RULES["native_layer_norm"] = _norm("layer_norm", -1, 2)
-RULES["native_group_norm"] = _norm("group_norm", 1, 1)
-RULES["_fused_rms_norm"] = _norm("rms_norm", -1, 2)
-RULES["rms_norm"] = _norm("rms_norm", -1, 2)
+_rule("layer_norm.norm")(_norm("layer_norm", -1, 2))
+_rule("group_norm.norm")(_norm("group_norm", 1, 1))
+_rule("rms_norm.norm")(_norm("rms_norm", -1, 2))
 
 
 def _pool(kind: str, rank: int) -> Rule:
@@ -204,12 +207,11 @@ def _fractional_pool(rank: int) -> Rule:
     return rule
 
 
-RULES["fractional_max_pool2d"] = _fractional_pool(2)
-RULES["fractional_max_pool3d"] = _fractional_pool(3)
-for _rank in (1, 2, 3):
-    RULES[f"max_pool{_rank}d"] = RULES[f"max_pool{_rank}d_with_indices"] = _pool("max_pool", _rank)
-    RULES[f"quantized_max_pool{_rank}d"] = _pool("max_pool", _rank)
-    RULES[f"avg_pool{_rank}d"] = _pool("avg_pool", _rank)
+for _rank in RANKS:
+    _rule(f"max_pool.pool{_rank}d")(_pool("max_pool", _rank))
+    _rule(f"avg_pool.pool{_rank}d")(_pool("avg_pool", _rank))
+for _rank in (2, 3):
+    _rule(f"max_pool.fractional_pool{_rank}d")(_fractional_pool(_rank))
 
 
 def _plain(kind: str, channel_axis: int = 1) -> Rule:
@@ -241,65 +243,19 @@ def tensors_in(values: tuple[Any, ...] | list[Any]) -> list[Tensor]:
     return found
 
 
-_PLAIN_KINDS = {
-    "relu": "relu",
-    "prelu": "_prelu_kernel prelu",
-    "leaky_relu": "leaky_relu rrelu_with_noise",
-    "elu": "elu",
-    "selu": "selu",
-    "celu": "celu",
-    "hardtanh": "hardtanh clamp relu6",
-    "hardsigmoid": "hardsigmoid",
-    "hardswish": "hardswish",
-    "sigmoid": "sigmoid",
-    "tanh": "tanh",
-    "silu": "silu",
-    "gelu": "gelu",
-    "softplus": "softplus",
-    "mish": "mish",
-    "log_sigmoid": "log_sigmoid_forward",
-    "shrink": "softshrink hardshrink",
-    "threshold": "threshold",
-    "glu": "glu",
-    "adaptive_avg_pool": "_adaptive_avg_pool2d _adaptive_avg_pool3d adaptive_avg_pool2d",
-    "adaptive_max_pool": "adaptive_max_pool2d adaptive_max_pool3d",
-    "upsample_nearest": "upsample_nearest1d upsample_nearest2d upsample_nearest3d "
-    "_upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d",
-    "upsample_linear": "upsample_linear1d upsample_bilinear2d upsample_trilinear3d "
-    "_upsample_bilinear2d_aa",
-    "upsample_cubic": "upsample_bicubic2d _upsample_bicubic2d_aa",
-    "grid_sample": "grid_sampler_2d grid_sampler_3d",
-    "embedding": "embedding _embedding_bag _embedding_bag_forward_only",
-    "reduce": "sum mean amax amin max min argmax argmin prod any all logsumexp aminmax nansum "
-    "count_nonzero linalg_vector_norm norm median mode trace histc bincount",
-    "variance": "var std var_mean std_mean var_mean.correction",
-    "cumulative": "cumsum cumprod cummax cummin _cummax_helper _cummin_helper logcumsumexp",
-    "move": "clone _to_copy copy cat stack index index_select gather scatter scatter_add "
-    "index_put _unsafe_index_put _unsafe_index constant_pad_nd "
-    "reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d "
-    "replication_pad3d roll flip repeat repeat_interleave "
-    "new_zeros new_ones new_full full_like zeros_like ones_like full zeros ones "
-    "arange linspace eye tril triu masked_fill masked_scatter fill zero im2col col2im "
-    "pixel_shuffle pixel_unshuffle channel_shuffle rand randn rand_like randn_like bernoulli "
-    "normal uniform exponential randint randperm slice_scatter select_scatter "
-    "tril_indices triu_indices _pack_padded_sequence scalar_tensor slice_backward "
-    "as_strided_copy one_hot resize "
-    "contiguous native_dropout max_unpool2d max_unpool3d take nonzero masked_select "
-    "select_backward embedding_renorm index_fill index_copy put bucketize searchsorted",
-}
-for _kind, _names in _PLAIN_KINDS.items():
-    for _name in _names.split():
-        RULES.setdefault(_name, _plain(_kind, -1 if _kind == "embedding" else 1))
+for _kind, _names in TORCH_NAMES.items():
+    if "" in _names.aten:
+        _rule(f"{_kind}.")(_plain(_kind, -1 if _kind == "embedding" else 1))
 
 
-@_rule("_softmax", "_log_softmax", "_safe_softmax")
+@_rule("softmax.softmax", "log_softmax.softmax")
 def _softmax(emitter: Emitter, op: str, args: tuple[Any, ...], _kwargs: Any, out: Tensor) -> None:
     kind = "log_softmax" if "log" in op else "softmax"
     dim = args[1] if len(args) > 1 else -1
     emitter.add(kind, op, args[0], out, **softmax_fields(tuple(args[0].shape), dim))
 
 
-@_rule("_cdist_forward")
+@_rule("distance.cdist")
 def _cdist(emitter: Emitter, op: str, args: tuple[Any, ...], _kwargs: Any, out: Tensor) -> None:
     left, right = args[0], args[1]
     emitter.add(
@@ -316,12 +272,7 @@ def _cdist(emitter: Emitter, op: str, args: tuple[Any, ...], _kwargs: Any, out: 
     )
 
 
-@_rule("_euclidean_dist")
-def _euclidean(emitter: Emitter, op: str, args: tuple[Any, ...], kwargs: Any, out: Tensor) -> None:
-    _cdist(emitter, op, args, kwargs, out)
-
-
-@_rule("mkldnn_rnn_layer")
+@_rule("lstm.lstm")
 def _lstm_layer(
     emitter: Emitter, op: str, args: tuple[Any, ...], _kwargs: dict[str, Any], out: Any
 ) -> None:
@@ -375,7 +326,7 @@ def record_aten(
         if name in FREE:
             return
         base = name[:-1] if name.endswith("_") and not name.endswith("__") else name
-        rule = RULES.get(base)
+        rule = ATEN_RULES.get(base)
         if rule is None and torch.Tag.pointwise in func.tags:
             rule = _elementwise
         if rule is not None:

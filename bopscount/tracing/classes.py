@@ -13,69 +13,17 @@ from bopscount.bits.adapters import may_apply
 from bopscount.errors import InputError
 from bopscount.tracing.functions.attention import attention_rule
 from bopscount.tracing.recurrent import recurrent_rule
+from bopscount.tracing.torch_names import TORCH_NAMES
 
-_RANKS = (1, 2, 3)
-_BY_RANK = {
-    "Conv{}d": "conv{}d",
-    "ConvTranspose{}d": "conv_transpose{}d",
-    "BatchNorm{}d": "batch_norm{}d",
-    "InstanceNorm{}d": "instance_norm{}d",
-    "MaxPool{}d": "max_pool{}d",
-    "AvgPool{}d": "avg_pool{}d",
-    "LPPool{}d": "lp_pool{}d",
-    "AdaptiveAvgPool{}d": "adaptive_avg_pool{}d",
-    "AdaptiveMaxPool{}d": "adaptive_max_pool{}d",
-    "Dropout{}d": "dropout{}d",
-}
-_BY_NAME = {
-    "linear": (nn.Linear, nn.modules.linear.NonDynamicallyQuantizableLinear),
-    "sync_batch_norm": (nn.SyncBatchNorm,),
-    "group_norm": (nn.GroupNorm,),
-    "layer_norm": (nn.LayerNorm,),
-    "rms_norm": (nn.RMSNorm,),
-    "local_response_norm": (nn.LocalResponseNorm,),
-    "upsample": (nn.Upsample, nn.UpsamplingNearest2d, nn.UpsamplingBilinear2d),
-    "relu": (nn.ReLU, nn.ReLU6),
-    "leaky_relu": (nn.LeakyReLU,),
-    "prelu": (nn.PReLU,),
-    "elu": (nn.ELU,),
-    "selu": (nn.SELU,),
-    "celu": (nn.CELU,),
-    "hardtanh": (nn.Hardtanh,),
-    "hardsigmoid": (nn.Hardsigmoid,),
-    "hardswish": (nn.Hardswish,),
-    "sigmoid": (nn.Sigmoid,),
-    "tanh": (nn.Tanh,),
-    "silu": (nn.SiLU,),
-    "gelu": (nn.GELU,),
-    "softplus": (nn.Softplus,),
-    "mish": (nn.Mish,),
-    "log_sigmoid": (nn.LogSigmoid,),
-    "softsign": (nn.Softsign,),
-    "tanhshrink": (nn.Tanhshrink,),
-    "shrink": (nn.Softshrink, nn.Hardshrink),
-    "threshold": (nn.Threshold,),
-    "glu": (nn.GLU,),
-    "softmax": (nn.Softmax, nn.Softmin),
-    "log_softmax": (nn.LogSoftmax,),
-    "dropout": (nn.Dropout, nn.AlphaDropout, nn.FeatureAlphaDropout),
-    "identity": (nn.Identity,),
-    "flatten": (nn.Flatten,),
-    "embedding": (nn.Embedding,),
-    "pixel_shuffle": (nn.PixelShuffle,),
-}
-
-LEAF_RULES: dict[type, Any] = {
+LEAF_RULES: dict[type[nn.Module], Any] = {
     **{
-        getattr(nn, cls.format(rank)): rule.format(rank)
-        for cls, rule in _BY_RANK.items()
-        for rank in _RANKS
-        if hasattr(nn, cls.format(rank))
+        cls: rule or kind
+        for kind, names in TORCH_NAMES.items()
+        for cls, rule in names.modules.items()
     },
-    **{cls: rule for rule, classes in _BY_NAME.items() for cls in classes},
     **dict.fromkeys((nn.LSTM, nn.GRU, nn.RNN), recurrent_rule),
 }
-"""Exact class -> name of a leaf rule of the core, or a function (module, args, kwargs)."""
+"""Exact class -> name of a leaf rule of the core, or a function (host, module, args, kwargs)."""
 
 LEAF_BASES = (
     nn.modules.conv._ConvNd,

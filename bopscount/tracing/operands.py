@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bopscount.tracing.aten_rules import aten_names
+
 Operand = tuple[Tensor | None, ...]
 """Parts of one operand, each as (groups, values of a group); None has values of its own, floats."""
 Operands = Callable[[tuple[Any, ...]], tuple[Operand, Operand]]
@@ -77,20 +79,17 @@ def _distance(args: tuple[Any, ...]) -> tuple[Operand, Operand]:
 
 OPERANDS: dict[str, Operands] = {
     name: operands
-    for names, operands in (
-        ("convolution _convolution convolution_overrideable cudnn_convolution", _convolution),
-        ("mm bmm mv dot vdot _int_mm _grouped_mm", _product),
-        ("addmm baddbmm addmv addbmm _addmm_activation", _sum_with_product),
-        ("_trilinear", _trilinear),
-        ("_scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_flash_attention "
-         "_scaled_dot_product_efficient_attention _scaled_dot_product_cudnn_attention "
-         "_scaled_dot_product_fused_attention_overrideable _scaled_dot_product_attention_math "
-         "_scaled_dot_product_attention_math_for_mps", _attention),
-        ("mkldnn_rnn_layer", _recurrent),
-        ("_cdist_forward _euclidean_dist", _distance),
+    for groups, operands in (
+        (("conv.convolution",), _convolution),
+        (("matmul.mm",), _product),
+        (("matmul.addmm", "matmul.addbmm"), _sum_with_product),
+        (("bilinear.trilinear",), _trilinear),
+        (("attention.attention",), _attention),
+        (("lstm.lstm",), _recurrent),
+        (("distance.cdist",), _distance),
     )
-    for name in names.split()
-}  # fmt: skip
+    for name in aten_names(*groups)
+} | {"_grouped_mm": _product}
 """ATen name -> (input, weight) of a call's arguments."""
 
 

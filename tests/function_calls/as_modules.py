@@ -7,7 +7,7 @@ from leaf_cases import CASES, planes
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from bopscount.tracing.functions.registry import existing
+from bopscount.tracing.torch_names import existing
 from function_calls.common import CPU_SAFE, flags, floats, seldom, tensors
 
 CALLS = {}

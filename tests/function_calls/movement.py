@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from bopscount.tracing.functions.registry import existing
+from bopscount.tracing.torch_names import existing
 from function_calls.common import (
     LIVE,
     REALS,

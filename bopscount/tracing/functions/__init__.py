@@ -1,7 +1,6 @@
 """torch functions that are answered without torch, one rule each.
 
-A rule gets (driver, func, args, kwargs), records the op and returns its output, or
-NotImplemented where it is not certain: then torch decides, on meta tensors.
+Importing the package registers them; `registry` says what a rule is.
 """
 
 from bopscount._core import set_answers, set_direct
@@ -15,20 +14,19 @@ from bopscount.tracing.functions import (
     products,
     reductions,
 )
-from bopscount.tracing.functions.registry import (
-    FREE,
-    MAKERS,
-    NATIVE,
+from bopscount.tracing.functions.free import (
     PLAIN_TYPES,
+    QUESTIONS,
     RESHAPING,
     RESIZING,
-    RULES,
     VIEWS,
-    direct_entries,
+    entry_points,
 )
+from bopscount.tracing.functions.registry import FUNCTION_RULES, fast_answers, makers
 
-set_answers(FREE, RESHAPING, VIEWS, MAKERS, RULES, RESIZING, NATIVE)
-set_direct(direct_entries(), PLAIN_TYPES)
+_FAST = fast_answers()
+set_answers(QUESTIONS, RESHAPING, VIEWS, makers(), FUNCTION_RULES, RESIZING, _FAST)
+set_direct(entry_points({**FUNCTION_RULES, **_FAST}), PLAIN_TYPES)
 
 __all__ = [
     "as_modules",

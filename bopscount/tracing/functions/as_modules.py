@@ -5,34 +5,18 @@ from __future__ import annotations
 from types import BuiltinFunctionType
 from typing import Any
 
-import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
 from bopscount._core import LEAF_RULES, answer
-from bopscount.tracing.functions.registry import Rule, existing, rule
-
-_REQUIRED = object()
-_POOL = {"kernel_size": _REQUIRED, "stride": None, "padding": 0}
-_SIGNATURES: dict[str, dict[str, Any]] = {
-    "max_pool": {**_POOL, "dilation": 1, "ceil_mode": False, "return_indices": False},
-    "avg_pool": {**_POOL, "ceil_mode": False, "count_include_pad": True, "divisor_override": None},
-    "adaptive_avg_pool": {"output_size": _REQUIRED},
-    "adaptive_max_pool": {"output_size": _REQUIRED, "return_indices": False},
-}
+from bopscount.tracing.functions.registry import Rule, generic, rule
+from bopscount.tracing.torch_names import REQUIRED, Functions
 
 
-def _as_module(leaf: str, signature: dict[str, Any], op: str) -> Rule:
-    """A rule that hands the function's arguments to the leaf rule as attributes.
-
-    Args:
-        leaf: Name of the leaf rule.
-        signature: Arguments after the input with their defaults, in torch's order;
-            "weight" and "bias" are tensors.
-        op: What the record is called.
-    """
-    number = LEAF_RULES.index(leaf)
-    names = tuple(signature)
+@generic("leaf")
+def _as_leaf(_kind: str, group: Functions) -> Rule:
+    """Return a rule that hands the function's arguments to the leaf rule of its name."""
+    op, signature = group.op, group.takes
+    number, names = LEAF_RULES.index(op), tuple(signature)
 
     def handler(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         kwargs = dict(kwargs)
@@ -40,11 +24,10 @@ def _as_module(leaf: str, signature: dict[str, Any], op: str) -> Rule:
         if len(args) > len(names) + 1 or kwargs.keys() - signature.keys():
             return NotImplemented
         attributes = {**signature, **dict(zip(names, args[1:], strict=False)), **kwargs}
-        if any(value is _REQUIRED for value in attributes.values()):
+        if any(value is REQUIRED for value in attributes.values()):
             return NotImplemented
         if not isinstance(x, Tensor):
             return NotImplemented
-        weight, bias = attributes.pop("weight", None), attributes.pop("bias", None)
         for name, value in attributes.items():
             sizes = isinstance(value, (tuple, list)) and name == "output_size"
             if sizes and isinstance(func, BuiltinFunctionType) and None in value:
@@ -53,7 +36,7 @@ def _as_module(leaf: str, signature: dict[str, Any], op: str) -> Rule:
                 attributes[name] = tuple(value)
             elif value == () and name == "stride":
                 attributes[name] = None
-        return _or_torch(answer(number, op, x, attributes, weight, bias))
+        return _or_torch(answer(number, op, x, attributes))
 
     return handler
 
@@ -70,24 +53,7 @@ def _or_torch(output: Any) -> Any:
     return NotImplemented if output is None else output
 
 
-for _rank in (1, 2, 3):
-    for _kind, _signature in _SIGNATURES.items():
-        _leaf = f"{_kind}{_rank}d"
-        _functions = {*existing(F, _leaf), *existing(torch, _leaf), *existing(torch._C._nn, _leaf)}
-        rule(*_functions)(_as_module(_leaf, _signature, _leaf))
-
-rule(F.glu)(_as_module("glu", {"dim": -1}, "glu"))
-rule(F.pixel_shuffle)(_as_module("pixel_shuffle", {"upscale_factor": _REQUIRED}, "pixel_shuffle"))
-rule(F.local_response_norm)(
-    _as_module(
-        "local_response_norm",
-        {"size": _REQUIRED, "alpha": 1e-4, "beta": 0.75, "k": 1.0},
-        "local_response_norm",
-    )
-)
-
-
-@rule(F.softmin)
+@rule("softmax.softmin")
 def _softmin(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     given = {**dict(zip(("input", "dim", "_stacklevel", "dtype"), args, strict=False)), **kwargs}
     x = given["input"]
@@ -97,7 +63,7 @@ def _softmin(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, An
     return _or_torch(answer(LEAF_RULES.index("softmax"), "softmin", x, attributes))
 
 
-@rule(F.lp_pool1d, F.lp_pool2d, F.lp_pool3d)
+@rule("lp_pool.lp_pool1d", "lp_pool.lp_pool2d", "lp_pool.lp_pool3d")
 def _lp_pool(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     names = ("input", "norm_type", "kernel_size", "stride", "ceil_mode")
     given = {"stride": None, "ceil_mode": False, **dict(zip(names, args, strict=False)), **kwargs}
@@ -106,7 +72,7 @@ def _lp_pool(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, An
     return _or_torch(answer(number, func.__name__, x, given))
 
 
-@rule(F.group_norm)
+@rule("group_norm")
 def _group_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     names = ("input", "num_groups", "weight", "bias", "eps")
     given = {"weight": None, "bias": None, **dict(zip(names, args, strict=False)), **kwargs}
@@ -123,7 +89,7 @@ def _group_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str,
     return _or_torch(answer(number, "group_norm", x, attributes, weight, given["bias"]))
 
 
-@rule(F.instance_norm)
+@rule("instance_norm")
 def _instance_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     names = ("input", "running_mean", "running_var", "weight", "bias", "use_input_stats")
     given = {**dict.fromkeys(names), **dict(zip(names, args, strict=False)), **kwargs}
@@ -138,7 +104,7 @@ def _instance_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[s
     return _or_torch(answer(number, "instance_norm", x, attributes, weight, given["bias"]))
 
 
-@rule(F.interpolate, F.upsample)
+@rule("upsample_nearest.interpolate")
 def _interpolate(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     names = ("input", "size", "scale_factor", "mode", "align_corners", "recompute_scale_factor")
     given = {**dict.fromkeys(names), **dict(zip(names, args, strict=False)), **kwargs}

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
 from bopscount._core import KINDS, LAYER_FLAGS, alias, emit
 from bopscount.tracing.functions.registry import rule
@@ -44,7 +43,7 @@ def _is_vector(vector: Tensor | None, length: int, dtype: torch.dtype) -> bool:
     return vector is None or (tuple(vector.shape) == (length,) and vector.dtype is dtype)
 
 
-@rule(F.multi_head_attention_forward)
+@rule("attention.multi_head_attention_forward")
 def _multi_head_attention(
     driver: Driver, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:

@@ -10,11 +10,16 @@ from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
 from bopscount._core import KINDS, emit
 from bopscount.tracing.fields import broadcast
-from bopscount.tracing.functions.registry import NATIVE, Rule, existing, rule
+from bopscount.tracing.functions.registry import Rule, generic, rule
+from bopscount.tracing.torch_names import Functions
 
 
-def _binary(kind: str, name: str, compares: bool = False, divides: bool = False) -> Rule:
-    kind_number = KINDS[kind]
+@generic("binary")
+@generic("comparison")
+@generic("division")
+def _binary(kind: str, group: Functions) -> Rule:
+    kind_number, name = KINDS[kind], group.op
+    compares, divides = group.by == "comparison", group.by == "division"
 
     def handler(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if len(args) != 2 or kwargs:
@@ -59,8 +64,9 @@ _SCALAR_FIRST = {torch.add, torch.sub, torch.mul, torch.div}
 _REVERSED = {Tensor.__rsub__, Tensor.__rtruediv__}
 
 
-def _binary_in_place(name: str) -> Rule:
-    kind_number = KINDS["elementwise"]
+@generic("binary_in_place")
+def _binary_in_place(kind: str, group: Functions) -> Rule:
+    kind_number, name = KINDS[kind], group.op
 
     def handler(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if len(args) != 2 or kwargs or driver.real:
@@ -88,37 +94,10 @@ def _is_writable(tensor: Tensor) -> bool:
     return tensor.is_meta and tensor.dtype.is_floating_point and 0 not in tensor.stride()
 
 
-for _name, _methods in {
-    "add": "add __add__ __radd__",
-    "sub": "sub subtract __sub__ __rsub__",
-    "mul": "mul multiply __mul__ __rmul__",
-    "maximum": "maximum",
-    "minimum": "minimum",
-    "fmod": "fmod",
-    "remainder": "remainder __mod__",
-}.items():
-    _functions = " ".join(name for name in _methods.split() if name[:2] != "__")
-    rule(*existing(Tensor, _methods), *existing(torch, _functions))(_binary("elementwise", _name))
-rule(
-    *existing(Tensor, "div divide true_divide __truediv__ __rtruediv__ __div__"),
-    *existing(torch, "div divide true_divide"),
-)(_binary("elementwise", "div", divides=True))
-for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
-    rule(*existing(Tensor, f"{_name} __{_name}__"), getattr(torch, _name))(
-        _binary("elementwise", _name, compares=True)
-    )
-for _name, _dunder in {"add": "add", "sub": "sub", "mul": "mul", "div": "truediv"}.items():
-    _in_place = existing(Tensor, f"{_name}_ __i{_dunder}__")
-    rule(*_in_place)(_binary_in_place(_name))
-    for _function in _in_place:
-        NATIVE[_function] = "binary_in_place", KINDS["elementwise"], _name, 0
-    for _function in (*existing(Tensor, f"{_name} __{_dunder}__"), getattr(torch, _name)):
-        NATIVE[_function] = "binary", KINDS["elementwise"], _name, 0
-
-
-def _unary(kind: str, name: str) -> Rule:
-    """Activations and other functions of one tensor that keep shape and float dtype."""
-    kind_number = KINDS[kind]
+@generic("unary")
+def _unary(kind: str, group: Functions) -> Rule:
+    """Return a rule for functions of one tensor that keep its shape and float dtype."""
+    kind_number, name, takes = KINDS[kind], group.op or kind, tuple(group.takes)
 
     def handler(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         x = args[0] if args else kwargs.get("input")
@@ -126,7 +105,7 @@ def _unary(kind: str, name: str) -> Rule:
             return NotImplemented
         in_place = False
         if len(args) != 1 or kwargs:
-            given = _activation_arguments(func, args, kwargs)
+            given = _activation_arguments(takes, func, args, kwargs)
             if given is None:
                 return NotImplemented
             in_place = given.get("inplace", False)
@@ -140,29 +119,18 @@ def _unary(kind: str, name: str) -> Rule:
     return handler
 
 
-# What the functions take besides the input.
-_PARAMETERS: dict[Any, tuple[str, ...]] = {
-    **dict.fromkeys((F.relu, F.relu6, F.selu, F.silu, F.mish), ("inplace",)),
-    **dict.fromkeys((F.hardsigmoid, F.hardswish), ("inplace",)),
-    **dict.fromkeys((F.elu, F.celu), ("alpha", "inplace")),
-    F.leaky_relu: ("negative_slope", "inplace"),
-    F.hardtanh: ("min_val", "max_val", "inplace"),
-    F.softplus: ("beta", "threshold"),
-}
-
-
 def _activation_arguments(
-    func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    takes: tuple[str, ...], func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> dict[str, Any] | None:
     """Arguments besides the input by name; None where torch might refuse them."""
-    given = {**dict(zip(("input", *_PARAMETERS.get(func, ())), args, strict=False)), **kwargs}
+    given = {**dict(zip(("input", *takes), args, strict=False)), **kwargs}
     if len(given) != len(args) + len(kwargs) or "input" not in given:
         return None
     del given["input"]
     if func is F.gelu and len(args) == 1:
         return given if given.get("approximate") in ("none", "tanh") and len(given) == 1 else None
     for name, value in given.items():
-        if name not in _PARAMETERS.get(func, ()):
+        if name not in takes:
             return None
         if type(value) not in ((bool,) if name == "inplace" else (int, float)):
             return None
@@ -173,8 +141,9 @@ def _activation_arguments(
     return given
 
 
-def _unary_in_place(kind: str, name: str) -> Rule:
-    kind_number = KINDS[kind]
+@generic("unary_in_place")
+def _unary_in_place(kind: str, group: Functions) -> Rule:
+    kind_number, name = KINDS[kind], group.op
 
     def handler(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if driver.real or len(args) != 1 or kwargs or not _is_writable(args[0]):
@@ -185,41 +154,7 @@ def _unary_in_place(kind: str, name: str) -> Rule:
     return handler
 
 
-_ACTIVATIONS: dict[str, list[Any]] = {
-    "relu": [F.relu, torch.relu, Tensor.relu, F.relu6],
-    "leaky_relu": [F.leaky_relu],
-    "elu": [F.elu],
-    "selu": [F.selu, torch.selu],
-    "celu": [F.celu],
-    "hardsigmoid": [F.hardsigmoid],
-    "hardswish": [F.hardswish],
-    "hardtanh": [F.hardtanh],
-    "sigmoid": [torch.sigmoid, Tensor.sigmoid, F.sigmoid],
-    "tanh": [torch.tanh, Tensor.tanh, F.tanh],
-    "silu": [F.silu],
-    "gelu": [F.gelu],
-    "softplus": [F.softplus],
-    "mish": [F.mish],
-    "log_sigmoid": [F.logsigmoid],
-}
-for _kind, _activations in _ACTIVATIONS.items():
-    rule(*_activations)(_unary(_kind, _kind))
-    for _function in _activations:
-        _form = "activation" if "inplace" in _PARAMETERS.get(_function, ()) else "unary"
-        NATIVE[_function] = _form, KINDS[_kind], _kind, 0
-for _name in (
-    "exp log log2 log10 log1p expm1 sqrt rsqrt abs neg sin cos tan asin "
-    "acos atan sinh cosh square reciprocal erf floor ceil round sign trunc "
-    "exp2"
-).split():
-    for _function in (getattr(Tensor, _name), getattr(torch, _name)):
-        rule(_function)(_unary("elementwise", _name))
-        NATIVE[_function] = "unary", KINDS["elementwise"], _name, 0
-for _name, _kind in (("relu_", "relu"), ("sigmoid_", "sigmoid"), ("tanh_", "tanh")):
-    rule(getattr(Tensor, _name), getattr(torch, _name))(_unary_in_place(_kind, _kind))
-
-
-@rule(Tensor.pow, torch.pow, Tensor.__pow__)
+@rule("elementwise.pow")
 def _pow(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if kwargs or len(args) != 2 or type(args[1]) not in (int, float):
         return NotImplemented
@@ -229,7 +164,7 @@ def _pow(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     return emit(KINDS["elementwise"], "pow", (x,), tuple(x.shape))
 
 
-@rule(Tensor.clamp, torch.clamp, Tensor.clip, torch.clip)
+@rule("hardtanh.clamp")
 def _clamp(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if not 1 <= len(args) <= 3 or kwargs.keys() - {*("min", "max")[len(args) - 1 :]}:
         return NotImplemented
@@ -242,10 +177,7 @@ def _clamp(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     return emit(KINDS["hardtanh"], "clamp", (x,), tuple(x.shape))
 
 
-NATIVE[F.dropout] = "dropout", KINDS["dropout"], "dropout", 0
-
-
-@rule(F.dropout, F.dropout1d, F.dropout2d, F.dropout3d, F.alpha_dropout, F.feature_alpha_dropout)
+@rule("dropout")
 def _dropout(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     names = ("input", "p", "training", "inplace")
     given = {**dict(zip(names, args, strict=False)), **kwargs}
@@ -262,7 +194,7 @@ def _dropout(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, An
     return x
 
 
-@rule(torch.where, Tensor.where)
+@rule("elementwise.where")
 def _where(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if kwargs or len(args) != 3:
         return NotImplemented
@@ -277,7 +209,7 @@ def _where(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     return emit(KINDS["elementwise"], "where", tensors, shape, one.dtype)
 
 
-@rule(Tensor.masked_fill)
+@rule("move.masked_fill")
 def _masked_fill(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if kwargs or len(args) != 3 or type(args[2]) not in (int, float):
         return NotImplemented

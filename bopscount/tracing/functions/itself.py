@@ -6,7 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from bopscount.tracing.functions.registry import MAKERS, existing, rule
+from bopscount.tracing.functions.registry import MAKERS, rule
+from bopscount.tracing.torch_names import existing
 
 CHANGES = (
     *existing(Tensor, "requires_grad_ detach_ resize_ resize_as_"),

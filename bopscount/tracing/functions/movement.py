@@ -7,16 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
 from bopscount._core import KINDS, alias, emit
-from bopscount.tracing.functions.registry import MAKERS, NATIVE, existing, rule
+from bopscount.tracing.functions.registry import rule
 from bopscount.tracing.inputs import CONSTANT_ELEMENTS
 
 
-@rule(
-    Tensor.reshape, torch.reshape, Tensor.flatten, torch.flatten, Tensor.view_as, Tensor.reshape_as
-)
+@rule("move.reshape")
 def _reshape(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     # A copy only where strides demand it, which the traced tensors do not show.
     out = func(*args, **kwargs)
@@ -24,7 +21,7 @@ def _reshape(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, An
     return out
 
 
-@rule(Tensor.contiguous)
+@rule("move.contiguous")
 def _contiguous(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     x = args[0]
     if kwargs:
@@ -34,16 +31,14 @@ def _contiguous(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str,
     return emit(KINDS["move"], "contiguous", (x,), tuple(x.shape))
 
 
-@rule(Tensor.clone, torch.clone)
+@rule("move.clone")
 def _clone(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if kwargs or len(args) != 1:
         return NotImplemented
     return emit(KINDS["move"], "clone", (args[0],), tuple(args[0].shape))
 
 
-@rule(
-    Tensor.float, Tensor.half, Tensor.bfloat16, Tensor.double, Tensor.long, Tensor.int, Tensor.bool
-)
+@rule("move.cast")
 def _cast(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if kwargs or len(args) != 1:
         return NotImplemented
@@ -67,7 +62,7 @@ def _cast_to(driver: Any, x: Tensor, dtype: torch.dtype, copy: bool = False) -> 
     return emit(KINDS["move"], "to", (x,), tuple(x.shape), dtype)
 
 
-@rule(Tensor.to, Tensor.type_as, Tensor.type)
+@rule("move.to")
 def _to(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Casts; a move to another device stays on meta, where the trace lives."""
     x = _on_meta(driver, args[0])
@@ -112,7 +107,7 @@ def _to(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -
 _RANKS = {torch.channels_last: 4, torch.channels_last_3d: 5}
 
 
-@rule(Tensor.cpu, Tensor.cuda)
+@rule("move.device")
 def _move_device(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     x = _on_meta(driver, args[0])
     return NotImplemented if x is None else x
@@ -129,7 +124,7 @@ def _on_meta(driver: Any, x: Tensor) -> Tensor | None:
     return meta
 
 
-@rule(torch.cat, torch.concat, torch.concatenate)
+@rule("move.cat")
 def _cat(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     tensors = args[0] if args else kwargs.get("tensors")
     dim = args[1] if len(args) > 1 else kwargs.get("dim", kwargs.get("axis", 0))
@@ -161,7 +156,7 @@ def _cat(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     return emit(KINDS["move"], "cat", tensors, tuple(shape))
 
 
-@rule(torch.stack)
+@rule("move.stack")
 def _stack(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     tensors = args[0] if args else kwargs.get("tensors")
     dim = args[1] if len(args) > 1 else kwargs.get("dim", 0)
@@ -180,7 +175,7 @@ def _stack(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     return emit(KINDS["move"], "stack", tensors, (*shape[:dim], len(tensors), *shape[dim:]))
 
 
-@rule(Tensor.__getitem__)
+@rule("move.index")
 def _look_up(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Rows by a tensor of numbers; any other advanced index is torch's."""
     x, index = args
@@ -192,12 +187,7 @@ def _look_up(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, An
     return emit(KINDS["move"], "index", (x, index), shape, fields={"extra_elements": 0})
 
 
-# Constants made in this trace are written to for real: masks are drawn so.
-MAKERS.add(Tensor.__setitem__)
-NATIVE[Tensor.__setitem__] = "set_item", KINDS["move"], "fill", 0
-
-
-@rule(Tensor.zero_, Tensor.fill_)
+@rule("move.fill_in_place")
 def _fill(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     x = args[0]
     if driver.real or kwargs or not x.is_meta or type(x) is not Tensor:
@@ -207,7 +197,7 @@ def _fill(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any])
     return emit(KINDS["move"], func.__name__, (x,), tuple(x.shape), into=x)
 
 
-@rule(torch.roll, Tensor.roll, torch.flip, Tensor.flip)
+@rule("move.permuted")
 def _permuted(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     names = ("input", "dims") if func.__name__ == "flip" else ("input", "shifts", "dims")
     given = {"dims": (), **dict(zip(names, args, strict=False)), **kwargs}
@@ -227,7 +217,7 @@ def _permuted(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, A
     return emit(KINDS["move"], func.__name__, (x,), tuple(x.shape))
 
 
-@rule(torch.gather, Tensor.gather)
+@rule("move.gather")
 def _gather(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if kwargs or len(args) != 3 or not isinstance(args[2], Tensor):
         return NotImplemented
@@ -244,20 +234,10 @@ def _gather(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any
     )
 
 
-_FACTORIES = (
-    *existing(torch, "zeros ones full arange empty linspace eye tensor"),
-    *existing(torch, "zeros_like ones_like full_like empty_like"),
-    *existing(Tensor, "new_zeros new_ones new_full new_empty new_tensor"),
-)
-
-
 _NEW = (Tensor.new_zeros, Tensor.new_ones, Tensor.new_empty)
 
 
-MAKERS.update(_FACTORIES)
-
-
-@rule(*_FACTORIES)
+@rule("move.constant")
 def _factory(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """What depends on shapes only is a constant: small ones may keep their values."""
     if driver.real:
@@ -277,7 +257,7 @@ def _factory(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, An
     return out
 
 
-@rule(F.pad)
+@rule("move.pad")
 def _pad(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     x = args[0] if args else kwargs.get("input")
     pad = args[1] if len(args) > 1 else kwargs.get("pad")

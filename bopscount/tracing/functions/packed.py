@@ -10,10 +10,8 @@ from torch import Tensor
 from bopscount._core import KINDS, emit
 from bopscount.tracing.functions.registry import rule
 
-_VF = torch._C._VariableFunctions
 
-
-@rule(_VF._pack_padded_sequence)
+@rule("move.pack_padded_sequence")
 def _pack(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if kwargs or len(args) != 3 or driver.real:
         return NotImplemented
@@ -26,7 +24,7 @@ def _pack(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any])
     return emit(KINDS["move"], "pack_padded_sequence", (x,), shape), batch_sizes
 
 
-@rule(_VF._pad_packed_sequence)
+@rule("move.pad_packed_sequence")
 def _pad(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if kwargs or len(args) != 5 or driver.real or args[1].is_meta:
         return NotImplemented

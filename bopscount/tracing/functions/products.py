@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
 from bopscount._core import KINDS, emit
 from bopscount.tracing.fields import (
@@ -18,15 +17,11 @@ from bopscount.tracing.fields import (
     three,
     weight_fields,
 )
-from bopscount.tracing.functions.registry import NATIVE, Rule, existing, rule
-
-NATIVE[F.linear] = "linear", KINDS["linear"], "linear", 0
-for _functions, _rank in (("matmul __matmul__", 0), ("mm", 2), ("bmm", 3)):
-    for _function in existing(Tensor, _functions) + existing(torch, _functions):
-        NATIVE[_function] = "matmul", KINDS["matmul"], "matmul", _rank
+from bopscount.tracing.functions.registry import Rule, rule
+from bopscount.tracing.torch_names import RANKS
 
 
-@rule(torch.addmm, Tensor.addmm, torch.baddbmm, Tensor.baddbmm)
+@rule("matmul.addmm")
 def _addmm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if len(args) != 3 or kwargs.keys() - {"alpha", "beta"}:
         return NotImplemented
@@ -49,7 +44,7 @@ def _addmm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     )
 
 
-@rule(*existing(torch, "_grouped_mm"), *existing(F, "grouped_mm"))
+@rule("matmul.grouped_mm")
 def _grouped_mm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Rows sorted by expert: every row meets one expert's matrix."""
     given = {**dict(zip(("left", "right", "offs"), args, strict=False)), **kwargs}
@@ -102,7 +97,7 @@ def _letters(equation: str) -> tuple[str, str, str, tuple[str, ...]] | None:
     return left, right, out, tuple("".join(sorted(group)) for group in groups)
 
 
-@rule(torch.einsum)
+@rule("matmul.einsum")
 def _einsum(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Two operands, a letter a dimension: a batched product over the letters they share."""
     operands = args[1] if len(args) == 2 and isinstance(args[1], (tuple, list)) else args[1:]
@@ -134,7 +129,7 @@ def _einsum(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any
     return emit(KINDS["matmul"], "einsum", (a, b), tuple([size[i] for i in out]), fields=fields)
 
 
-@rule(F.scaled_dot_product_attention)
+@rule("attention.scaled_dot_product_attention")
 def _attention(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
     given = {**dict(zip(names, args, strict=False)), **kwargs}
@@ -241,5 +236,5 @@ def spread(value: Any, rank: int) -> tuple[int, ...] | None:
     return None
 
 
-for _rank in (1, 2, 3):
-    rule(getattr(F, f"conv{_rank}d"))(_conv(_rank))
+for _rank in RANKS:
+    rule(f"conv.conv{_rank}d")(_conv(_rank))

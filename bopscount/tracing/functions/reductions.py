@@ -10,7 +10,8 @@ from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
 from bopscount._core import KINDS, emit
 from bopscount.tracing.fields import softmax_fields, weight_fields
-from bopscount.tracing.functions.registry import Rule, existing, rule
+from bopscount.tracing.functions.registry import Rule, generic, rule
+from bopscount.tracing.torch_names import Functions
 
 
 def _reduced_shape(shape: tuple[int, ...], dim: Any, keepdim: bool) -> tuple[int, ...] | None:
@@ -30,7 +31,10 @@ def _reduced_shape(shape: tuple[int, ...], dim: Any, keepdim: bool) -> tuple[int
     return tuple(size for i, size in enumerate(shape) if i not in reduced)
 
 
-def _reduction(kind: str, name: str) -> Rule:
+@generic("reduction")
+def _reduction(kind: str, group: Functions) -> Rule:
+    name = group.op
+
     def handler(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         x = args[0] if args else kwargs.get("input")
         dim = args[1] if len(args) > 1 else kwargs.get("dim")
@@ -45,10 +49,6 @@ def _reduction(kind: str, name: str) -> Rule:
         return emit(KINDS[kind], name, (x,), shape)
 
     return handler
-
-
-for _name in ("sum", "mean", "amax", "amin"):
-    rule(getattr(Tensor, _name), getattr(torch, _name))(_reduction("reduce", _name))
 
 
 def _softmax(kind: str) -> Rule:
@@ -74,11 +74,11 @@ def _softmax(kind: str) -> Rule:
     return handler
 
 
-rule(F.softmax, torch.softmax, Tensor.softmax)(_softmax("softmax"))
-rule(F.log_softmax, torch.log_softmax, Tensor.log_softmax)(_softmax("log_softmax"))
+rule("softmax")(_softmax("softmax"))
+rule("log_softmax")(_softmax("log_softmax"))
 
 
-@rule(F.layer_norm, torch.layer_norm)
+@rule("layer_norm")
 def _layer_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     given = dict(zip(("input", "normalized_shape", "weight", "bias", "eps"), args, strict=False))
     given.update(kwargs)
@@ -98,7 +98,7 @@ def _layer_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str,
     return emit(KINDS["layer_norm"], "layer_norm", (x,), shape, channel_axis=-1, fields=fields)
 
 
-@rule(*existing(F, "rms_norm"))
+@rule("rms_norm")
 def _rms_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     given = {**dict(zip(("input", "normalized_shape", "weight"), args, strict=False)), **kwargs}
     x, weight = given["input"], given.get("weight")
@@ -115,7 +115,7 @@ def _rms_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, A
     return emit(KINDS["rms_norm"], "rms_norm", (x,), shape, channel_axis=-1, fields=fields)
 
 
-@rule(F.normalize)
+@rule("normalize")
 def _normalize(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     given = {
         "dim": 1,
@@ -130,7 +130,7 @@ def _normalize(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, 
     return emit(KINDS["normalize"], "normalize", (x,), tuple(x.shape))
 
 
-@rule(F.batch_norm, torch.batch_norm)
+@rule("batch_norm")
 def _batch_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if func is torch.batch_norm:
         return NotImplemented

@@ -1,131 +1,88 @@
-"""The table of function rules, and the functions that need none.
+"""Rules for torch's functions, and the tables that are derived from `TORCH_NAMES`.
 
-A rule gets (driver, func, args, kwargs), records the op and returns its output, or
-NotImplemented where it is not certain: then torch decides, on meta tensors.
+A rule gets (host, func, args, kwargs), records the op and returns its output, or
+NotImplemented where it is not certain: then torch decides, on meta tensors. It normalises the
+arguments and asks the core, which knows shapes and costs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from types import GetSetDescriptorType
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import torch
-from torch import Tensor
+from bopscount._core import KINDS
+from bopscount.tracing.torch_names import TORCH_NAMES, Functions
 
 Rule = Callable[[Any, Any, tuple[Any, ...], dict[str, Any]], Any]
-RULES: dict[Any, Rule] = {}
+FUNCTION_RULES: dict[Any, Rule] = {}
 MAKERS: set[Any] = set()
 """Functions whose rules decide themselves what is a constant."""
-T = Tensor
+_GENERIC: dict[str, Callable[[str, Functions], Rule]] = {}
 
 
-def existing(owner: Any, names: str) -> list[Any]:
-    """Those of the names that this version of torch has."""
-    return [getattr(owner, name) for name in names.split() if hasattr(owner, name)]
+def groups() -> Iterator[tuple[str, Functions]]:
+    """Yield every group of functions with its op kind."""
+    for kind, names in TORCH_NAMES.items():
+        for group in names.functions:
+            yield kind, group
 
 
-FREE: frozenset[Any] = frozenset(
-    [
-        getattr(T, name).__get__
-        for name in (
-            "shape dtype device layout is_cuda is_meta is_sparse is_quantized ndim "
-            "itemsize nbytes names requires_grad grad grad_fn is_leaf is_nested "
-            "is_cpu is_mkldnn is_mps is_xpu is_vulkan is_ipu is_xla is_mtia is_maia "
-            "_version _base retains_grad output_nr _backward_hooks volatile "
-            "is_sparse_csr _python_dispatch"
-        ).split()
-        if hasattr(getattr(T, name, None), "__get__")
-    ]
-    + existing(
-        T,
-        "size dim numel nelement ndimension is_floating_point is_complex is_contiguous stride "
-        "storage_offset element_size get_device type_as_ is_signed is_inference is_pinned "
-        "has_names __len__ __hash__ data_ptr is_set_to is_same_size is_shared __repr__ "
-        "__format__ untyped_storage storage is_coalesced is_conj is_neg register_hook "
-        "is_distributed __dlpack_device__ sparse_dim dense_dim _is_view",
-    )
-    + [torch._assert, torch.device, torch._C._set_grad_enabled, torch.is_grad_enabled]
-    + existing(
-        torch,
-        "is_tensor is_floating_point is_complex numel is_nonzero_ is_same_size is_inference "
-        "is_signed is_conj is_neg",
-    )
-)
-"""Questions about a tensor, and what changes none of its values."""
+def rule(*named: Any) -> Callable[[Rule], Rule]:
+    """Register a rule of its own for groups, as "<kind>.<op>" or "<kind>", or for functions.
 
-RESHAPING: frozenset[Any] = frozenset(
-    existing(T, "squeeze_ unsqueeze_ transpose_ t_ swapaxes_ swapdims_ as_strided_")
-)
-"""What changes a tensor's shape where it is, and none of its values."""
-
-VIEWS: frozenset[Any] = frozenset(
-    existing(
-        T,
-        "view permute transpose t unsqueeze squeeze expand expand_as view_as detach "
-        "chunk split unbind narrow select diagonal unfold swapaxes swapdims movedim moveaxis "
-        "unflatten as_strided alias tensor_split hsplit vsplit dsplit real mT mH "
-        "split_with_sizes adjoint positive __getitem__",
-    )
-    + [getattr(T, name).__get__ for name in ("T", "mT", "H", "mH", "data", "real")]
-    + existing(
-        torch,
-        "permute transpose t unsqueeze squeeze chunk split unbind narrow select diagonal "
-        "swapaxes swapdims movedim moveaxis unflatten tensor_split detach as_strided "
-        "split_with_sizes adjoint real",
-    )
-)
-"""Views: torch makes them cheaply; nothing is computed and nothing moves. What has a rule too,
-as __getitem__, is one by numbers and slices."""
-
-RESIZING: dict[Any, bool] = {T.view: False, T.reshape: True, torch.reshape: True}
-"""What gives a tensor other sizes, and whether by a copy where strides demand it: on meta
-that copy is as good as a view, and takes torch ten times as long."""
-
-NATIVE: dict[Any, tuple[str, int, str, int]] = {}
-"""What the core answers itself, where nothing is unusual: how, kind, name and rank (0: any).
-A function's rule, if it has one, sees to the rest."""
-
-_OPERATORS = {
-    "add": "__add__ __radd__", "add_": "__iadd__", "sub": "__sub__", "sub_": "__isub__",
-    "mul": "__mul__ __rmul__", "mul_": "__imul__", "div": "__truediv__", "div_": "__itruediv__",
-    "matmul": "__matmul__", "remainder": "__mod__", "ne": "__ne__", "lt": "__lt__",
-    "le": "__le__", "gt": "__gt__", "ge": "__ge__", "__eq__": "__eq__",
-}  # fmt: skip
-"""Methods that torch shows to a mode under another name; Python calls them for operators."""
-
-PLAIN_TYPES = {
-    int, float, bool, complex, str, slice, type(None), type(...), torch.Size, torch.dtype,
-    torch.device, torch.layout, torch.memory_format,
-}  # fmt: skip
-"""Types of arguments that have no say in what a function does, as tensors' classes may."""
-
-
-def direct_entries() -> list[tuple[Any, Any, bool]]:
-    """What of torch is answered before torch asks a mode.
-
-    An object of torch's, the function as which a mode knows it, whether it is an operator.
+    Raises:
+        ValueError: For a group that is not in `TORCH_NAMES`, or a function that has a rule.
     """
-    functions = {*RULES, *NATIVE, *VIEWS, *FREE}
-    entries = [(function, function, False) for function in functions if function is not T.__eq__]
-    for function, names in _OPERATORS.items():
-        entries += [(getattr(T, name), getattr(T, function), True) for name in names.split()]
-    properties = [
-        function.__self__
-        for function in FREE
-        if isinstance(getattr(function, "__self__", None), GetSetDescriptorType)
-    ]
-    return entries + [(each, each.__get__, False) for each in properties]
-
-
-def rule(*functions: Any) -> Callable[[Rule], Rule]:
-    """Registers a rule for functions; twice for one is an error."""
+    functions: list[Any] = []
+    for each in named:
+        if not isinstance(each, str):
+            functions.append(each)
+            continue
+        kind, _, op = each.partition(".")
+        found = [group for group in TORCH_NAMES[kind].functions if group.op == (op or kind)]
+        if not found:
+            raise ValueError(f"TORCH_NAMES has no functions {each!r}")
+        functions += [function for group in found for function in group.functions]
 
     def add(handler: Rule) -> Rule:
         for function in functions:
-            if function in RULES:
+            if function in FUNCTION_RULES:
                 raise ValueError(f"two rules for {function}")
-            RULES[function] = handler
+            FUNCTION_RULES[function] = handler
         return handler
 
     return add
+
+
+def generic(
+    by: str,
+) -> Callable[[Callable[[str, Functions], Rule]], Callable[[str, Functions], Rule]]:
+    """Register what makes the rule of every group with that `by`, from kind and group."""
+
+    def add(make: Callable[[str, Functions], Rule]) -> Callable[[str, Functions], Rule]:
+        _GENERIC[by] = make
+        for kind, group in groups():
+            if group.by == by:
+                rule(*group.functions)(make(kind, group))
+        return make
+
+    return add
+
+
+def fast_answers() -> dict[Any, tuple[str, int, str, int]]:
+    """Return what the core answers itself where nothing is unusual: form, kind, op and rank.
+
+    The rule of a function, if it has one, sees to the rest.
+    """
+    return {
+        function: (group.fast, KINDS[kind], group.op or kind, group.rank)
+        for kind, group in groups()
+        for function in group.functions
+        if group.fast
+    }
+
+
+def makers() -> set[Any]:
+    """Return the functions that decide themselves what is a constant."""
+    made = {function for _, group in groups() if group.makes for function in group.functions}
+    return made | MAKERS
