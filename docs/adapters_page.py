@@ -31,8 +31,8 @@ The two classes of old, `HardBinaryConv` and `BinaryActivation`, are known by na
 their relatives of the first row.
 
 "Tested against" is the library itself, in the version named, or a re-implementation of the
-attributes and the forward, in tests/low_bit/, for code that is no package. Packed weights count by
-their logical shape.
+attributes and the forward, in tests/support/low_bit/, for code that is no package. Packed weights
+count by their logical shape.
 
 | code | classes | module path | where the widths are | tested against |
 |---|---|---|---|---|

@@ -12,7 +12,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
-from published import FIGURES, NEEDS_WEIGHTS, ours  # noqa: E402 - found by the line above
+from support.published import FIGURES, NEEDS_WEIGHTS, ours  # noqa: E402 - found by the line above
 
 PAGE = ROOT / "docs" / "figures.md"
 NOT_CITED = "recalled-unverified"
@@ -24,9 +24,10 @@ _TEXT = """\
 <!-- Written by python docs/figures.py; the records are in tests/golden/published.json. -->
 
 What papers and public code say of their networks, and what bopscount says of the same networks,
-in own code: those of `bopscount --list`, and those of tests/networks. `tests/test_published.py`
-checks every line. The conventions are in docs/conventions.md; where none stands, the number is a
-count that needs none, or another tool's own. "Published" has the digits that were printed: rounded,
+in own code: those of `bopscount --list`, and those of tests/support/networks.
+`tests/conventions/test_published.py` checks every line. The conventions are in
+docs/conventions.md; where none stands, the number is a count that needs none, or another tool's
+own. "Published" has the digits that were printed: rounded,
 unless the last column says truncated; "none" marks figures that nobody published, which were
 computed independently. A figure is in the unit in which it was published, sizes in MiB.
 

@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import pytest
 
-pytest.register_assert_rewrite("low_bit.libraries", "op_cases", "untouched")
+pytest.register_assert_rewrite("support.low_bit.libraries", "support.op_cases", "support.untouched")
 
 LIBRARIES = (
     "brevitas", "torchao", "optimum-quanto", "bitsandbytes", "compressed-tensors",

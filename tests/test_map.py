@@ -11,7 +11,7 @@ from multiprocessing import get_context
 
 import pytest
 import torch
-from map_cases import BUILDERS, WIDTHS, SignLinear, die, odd_bits, wrong
+from support.map_cases import BUILDERS, WIDTHS, SignLinear, die, odd_bits, wrong
 from torch import nn
 
 import bopscount

@@ -1,0 +1,1 @@
+"""Helpers of the tests: reference models, cases, networks, and checks that spell out assertions."""

@@ -1,0 +1,7 @@
+"""Where the repository's files are."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+GOLDEN = ROOT / "tests" / "golden"
+DOCS = ROOT / "docs"
