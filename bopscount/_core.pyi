@@ -5,6 +5,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from bopscount.tracing.host import TraceHost
+
 LAYER_DTYPE: Final[np.dtype[np.void]]
 COST_DTYPE: Final[np.dtype[np.void]]
 METRICS: Final[tuple[str, ...]]
@@ -58,24 +60,10 @@ def empty_call() -> None:
     """Does nothing; what a call into the core costs."""
 
 def torch_function() -> Any:
-    """The method that is a function mode's __torch_function__."""
-
-def set_answers(
-    free: object,
-    reshaping: object,
-    views: object,
-    makers: object,
-    rules: dict[Any, Any],
-    resizing: dict[Any, bool],
-    native: dict[Any, tuple[str, int, str, int]],
-) -> None:
-    """Says which torch functions are questions, views, or have a rule."""
-
-def set_direct(functions: list[tuple[Any, Any, bool]], plain: set[type]) -> None:
-    """Says which of torch's functions are answered before torch asks the function mode."""
+    """Return the method that is a function mode's __torch_function__."""
 
 def handle_torch_function(public_api: Any, relevant_args: Any, *args: Any, **kwargs: Any) -> Any:
-    """Answers for the active tracer; torch.overrides.handle_torch_function if there is none."""
+    """Answer for the active tracer; without one, as torch.overrides.handle_torch_function."""
 
 def emit(
     kind: int,
@@ -89,10 +77,10 @@ def emit(
     fields: dict[str, Any] | None = None,
     into: object | None = None,
 ) -> Any:
-    """Records an op; returns `into`, or a new meta tensor of `shape`, or None."""
+    """Record an op; return `into`, or a new meta tensor of `shape`, or None."""
 
 def alias(tensor: object, base: object) -> None:
-    """Says that `tensor` is a view of `base`, or `base` itself."""
+    """Record that `tensor` is a view of `base`, or `base` itself."""
 
 def answer(
     rule: int,
@@ -102,7 +90,7 @@ def answer(
     weight: object | None = None,
     bias: object | None = None,
 ) -> Any:
-    """The output by a leaf rule for a module with such attributes, recorded, or None."""
+    """Return the output by the leaf rule for a module with such attributes, recorded, or None."""
 
 class BitSearch:
     """Sums over layers for rows of bit widths."""
@@ -148,20 +136,36 @@ class BitSearch:
         """Of candidates from begin to end, for sums of any size."""
 
 class Snapshot:
-    """What the modules of a model hold."""
+    """The contents of a model's modules."""
 
     def __init__(self, model: object) -> None: ...
     def set_eval(self) -> None:
-        """Puts every module into eval mode; `restore` undoes it."""
+        """Set `training` of every module to False; `restore` undoes it."""
     def restore(self) -> None:
-        """Puts back whatever has changed."""
+        """Put back whatever has changed."""
+
+class Answers:
+    """How the tracer answers each torch function; built once, for all traces."""
+
+    def __init__(
+        self,
+        free: object,
+        reshaping: object,
+        views: object,
+        makers: object,
+        rules: dict[Any, Any],
+        resizing: dict[Any, bool],
+        fast: dict[Any, tuple[str, int, str, int]],
+        entry_points: list[tuple[Any, Any, bool]],
+        plain_types: set[type],
+    ) -> None: ...
 
 class Tracer:
-    """Records one model in one thread."""
+    """The tracer of one model in one thread."""
 
-    def __init__(self, driver: object, real: bool) -> None: ...
+    def __init__(self, host: TraceHost, answers: Answers, real: bool) -> None: ...
     def walk(self, model: object) -> None:
-        """Lists the model's modules, parents before children."""
+        """List the model's modules, parents before children."""
     def run(
         self,
         model: object,
@@ -171,36 +175,36 @@ class Tracer:
         patches: list[Any],
         training: bool,
     ) -> None:
-        """Runs body() under the tracer, then, whatever happened, tidy()."""
+        """Run body() under the tracer, then, whatever happened, tidy()."""
     def release(self) -> None:
-        """Lets go of the callbacks, tensors and errors of a trace that is over."""
+        """Drop the host, the tensors and the errors of a trace that is over."""
     @property
     def node(self) -> int:
         """Index of the module that runs now."""
     def __len__(self) -> int: ...
     def input(self, tensor: object) -> None:
-        """Says that a tensor is the network's next input; before anything is recorded."""
+        """Record that a tensor is the network's next input; before anything else is recorded."""
     @property
     def n_products(self) -> int:
-        """How many of the records are of kinds with MACs."""
+        """Number of records with MACs."""
     def another(self, shape: object, dtype: object) -> Any:
-        """A further output of the last record."""
+        """Return a further output of the last record."""
     def set_bits(self, tensor: object, bits: int) -> None:
-        """Says how many bits the values of a tensor have."""
+        """Set the bit width of a tensor's values."""
     def bits_of(self, tensor: object) -> int:
-        """How many bits the values of a tensor have; 0 if nothing is known."""
+        """Return the bit width of a tensor's values, or 0 if unknown."""
     def rewrite(self, mark: int, fields: dict[Any, Any]) -> int:
-        """Keeps the products since `mark`, or else the look-ups, with `fields`; their number."""
+        """Keep the products since `mark`, or else the look-ups, with `fields`; their number."""
     def producer_of(self, tensor: object) -> int:
-        """Index of the record that made the tensor, -1 for an input or constant."""
+        """Return the index of the record that made a tensor, -1 for an input or constant."""
     def totals(self, rules: str = "torchstat") -> tuple[int, ...]:
-        """Exact sums so far, parameters included."""
+        """Return exact sums so far, parameters included."""
     def finish(self) -> dict[str, Any]:
-        """Everything recorded, as data for a LayerTable."""
+        """Return everything recorded, as data for a LayerTable."""
     def failure(self) -> Any:
-        """(node, input shapes) of the module that raised, or None."""
+        """Return (node, input shapes) of the module that raised, or None."""
     def path(self, node: int) -> str:
-        """Dotted path of a module."""
+        """Return the dotted path of a module."""
 
 class ChoiceTable:
     """Slots of alternatives with costs; a row a pair of state and choice."""

@@ -24,10 +24,9 @@ from bopscount.bits.layer_bits import LayerBits
 from bopscount.bits.registered_classes import rule_of
 from bopscount.errors import TraceError
 from bopscount.progress import progress_bar
-from bopscount.tracing import functions  # noqa: F401 - it hands its rules to the core
 from bopscount.tracing.classes import classify
 from bopscount.tracing.emitter import Emitter
-from bopscount.tracing.functions.registry import Rule
+from bopscount.tracing.functions import ANSWERS
 from bopscount.tracing.guard import (
     TensorGuard,
     arguments_kept,
@@ -36,6 +35,7 @@ from bopscount.tracing.guard import (
     storage_key,
     untouched,
 )
+from bopscount.tracing.host import Rule
 from bopscount.tracing.inputs import CONSTANT_ELEMENTS, ForwardCall, map_tensors, tensors_of
 from bopscount.tracing.modes import FUNCTION_MODE, Dispatched, Guarded, handlers
 from bopscount.tracing.registered import answer_by_shape, record_registered
@@ -57,7 +57,9 @@ Watch = Callable[[int, Any, tuple[Any, ...]], None]
 
 
 class Driver:
-    """One trace of one model; `watch` sees every ATen op of a run for real before it runs.
+    """One trace of one model, the `TraceHost` of its tracer.
+
+    `watch` sees every ATen op of a run for real before it runs.
 
     Attributes:
         tracer: The core's recorder.
@@ -84,7 +86,7 @@ class Driver:
         self.input_shapes: list[tuple[int, ...]] = []
         self._adapted: dict[int, LayerBits] = {}
         self._inner: dict[int, LayerBits] = {}
-        self.tracer = _core.Tracer(self, real)
+        self.tracer = _core.Tracer(self, ANSWERS, real)
         self.emitter = Emitter(self.tracer)
         self.tracer.walk(model)
         self.guard = TensorGuard(model)

@@ -18,11 +18,11 @@ from bopscount.tracing.aten_rules import record_aten
 from bopscount.tracing.inputs import map_tensors, tensors_of
 
 if TYPE_CHECKING:
-    from bopscount.tracing.driver import Driver
+    from bopscount.tracing.host import TraceHost
 
 
 class _Functions(TorchFunctionMode):
-    """Shows the active tracer every torch function that Python code of this thread calls."""
+    """Function mode that hands every torch function of this thread to the active tracer."""
 
     __torch_function__ = _core.torch_function()
 
@@ -32,9 +32,9 @@ _HANDLE = torch.overrides.handle_torch_function
 
 
 def handlers() -> list[tuple[Any, str, Any]]:
-    """Where torch's functions in Python find what shows them to a mode, and what does it at once.
+    """Return patches for the `handle_torch_function` references in torch's Python modules.
 
-    As (module, name, value to be set for the time of a trace).
+    Each as (module, name, value to set during a trace).
     """
     modules = (torch.nn.functional, torch.functional, torch._tensor, torch.overrides)
     name = "handle_torch_function"
@@ -64,19 +64,19 @@ class Dispatched(TorchDispatchMode):
         stays: Whether a copy to another device stays on meta: constants may be believed there.
     """
 
-    def __init__(self, driver: Driver, stays: bool) -> None:
+    def __init__(self, host: TraceHost, stays: bool) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._driver, self._stays = driver, stays
+        self._host, self._stays = host, stays
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        self._driver.guard.before_op(func, args, kwargs)
-        if not self._driver.real:
+        self._host.guard.before_op(func, args, kwargs)
+        if not self._host.real:
             values = (args, kwargs)
             if any(tensor.is_meta for tensor in tensors_of(values)):
-                args, kwargs = map_tensors(self._driver.to_meta, values)
+                args, kwargs = map_tensors(self._host.to_meta, values)
                 if self._stays and kwargs.get("device") is not None:
                     kwargs = {**kwargs, "device": torch.device("meta")}
         out = func(*args, **kwargs)
-        record_aten(self._driver.emitter, func, args, kwargs, out)
+        record_aten(self._host.emitter, func, args, kwargs, out)
         return out

@@ -20,6 +20,9 @@ void register_count(py::module_ &module);
 void register_search_blocks(py::module_ &module);
 void register_search_bits(py::module_ &module);
 void register_search_choices(py::module_ &module);
+void register_snapshot(py::module_ &module);
+void register_rule_functions(py::module_ &module);
+void register_tracer(py::module_ &module);
 
 /// The array's memory as records. Refuses (TypeError, ValueError) anything but
 /// a 1-D C-contiguous aligned array of exactly this dtype: nothing is converted.
@@ -36,6 +39,9 @@ py::dtype cost_dtype();
 
 /// "torchstat" or "full"; ValueError otherwise.
 Rules rules_of(const std::string &name);
+
+/// The sums as a tuple of exact Python ints, one a metric.
+py::tuple to_tuple(const CostSums &sums);
 
 /// An exact Python int.
 py::object to_python(Int128 value);

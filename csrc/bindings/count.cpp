@@ -29,13 +29,6 @@ void translate(std::exception_ptr pointer) {
   }
 }
 
-py::tuple to_tuple(const CostSums &sums) {
-  py::tuple values(metric_count);
-  for (std::size_t metric = 0; metric < metric_count; ++metric)
-    values[metric] = to_python(sums[metric]);
-  return values;
-}
-
 py::array py_count_layers(const py::array &layers, const std::string &rules,
                           const py::object &out) {
   const auto records = layers_of(layers);
@@ -105,6 +98,13 @@ py::dtype make_cost_dtype() {
 }
 
 } // namespace
+
+py::tuple to_tuple(const CostSums &sums) {
+  py::tuple values(metric_count);
+  for (std::size_t metric = 0; metric < metric_count; ++metric)
+    values[metric] = to_python(sums[metric]);
+  return values;
+}
 
 py::dtype cost_dtype() {
   static const py::handle dtype = make_cost_dtype().release();

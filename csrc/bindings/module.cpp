@@ -1,6 +1,4 @@
 #include "bindings/bindings.hpp"
-#include "tracer/snapshot.hpp"
-#include "tracer/tracer.hpp"
 
 PYBIND11_MODULE(_core, module) {
   module.doc() = "Counts recorded layers: exact costs of each, in total and by group.";
@@ -11,6 +9,7 @@ PYBIND11_MODULE(_core, module) {
   bopscount::bindings::register_search_bits(module);
   bopscount::bindings::register_search_choices(module);
   bopscount::bindings::register_snapshot(module);
+  bopscount::bindings::register_rule_functions(module);
   bopscount::bindings::register_tracer(module);
   module.attr("build_type") = BOPSCOUNT_BUILD_TYPE;
 }

@@ -1,19 +1,18 @@
 #include "tracer/snapshot.hpp"
 
-#include <unordered_set>
+#include "tracer/names.hpp"
 
-namespace bopscount::bindings {
+namespace bopscount::tracer {
 namespace {
 
 bool is_container(PyObject *value) {
   return PyDict_Check(value) || PyList_Check(value) || PyAnySet_Check(value);
 }
 
-/// Whether a dict's order is not that in which PyDict_Next gives its items: an OrderedDict, such
-/// as torch keeps hooks in, has one of its own.
+/// Whether a dict may have another order than PyDict_Next's: an OrderedDict has one of its own.
 bool is_reordered(PyObject *dict) { return PyODict_Check(dict) && PyDict_GET_SIZE(dict) > 1; }
 
-/// Calls visit(key, value) for the items of a dict in its order, until it returns false.
+/// Call visit(key, value) for the items of a dict in its order, until it returns false.
 template <class Visit> bool for_each_item(PyObject *dict, Visit visit) {
   PyObject *key, *value;
   if (!is_reordered(dict)) {
@@ -53,7 +52,7 @@ Snapshot::Snapshot(const py::object &model) {
   }
 }
 
-/// Saves a container and those inside it, also in tuples.
+/// Save a container and those inside it, also in tuples.
 void Snapshot::save_all_of(PyObject *value) {
   if (!is_container(value) && !PyTuple_Check(value)) return;
   std::vector<PyObject *> stack{value};
@@ -63,7 +62,7 @@ void Snapshot::save_all_of(PyObject *value) {
     const std::size_t first = items_.size();
     if (is_container(outer)) {
       save(outer);
-      for (std::size_t i = first; i < items_.size(); ++i) push_nested(items_[i].value, stack);
+      for (std::size_t i = first; i < items_.size(); ++i) push_nested(items_[i].value.get(), stack);
     } else {
       for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(outer); ++i)
         push_nested(PyTuple_GET_ITEM(outer, i), stack);
@@ -71,24 +70,14 @@ void Snapshot::save_all_of(PyObject *value) {
   }
 }
 
-/// Each once: they may hold each other. The outermost, of which most are empty, need no look.
+/// Push a container once: containers may hold each other.
 void Snapshot::push_nested(PyObject *value, std::vector<PyObject *> &stack) {
   if ((is_container(value) || PyTuple_Check(value)) && nested_.insert(value).second)
     stack.push_back(value);
 }
 
-Snapshot::~Snapshot() {
-  for (const Item &saved : items_) {
-    Py_XDECREF(saved.key);
-    Py_DECREF(saved.value);
-  }
-  for (const Contents &saved : saved_) Py_DECREF(saved.container);
-}
-
 void Snapshot::add(PyObject *key, PyObject *value) {
-  Py_XINCREF(key);
-  Py_INCREF(value);
-  items_.push_back({key, value});
+  items_.push_back({Ref::borrow(key), Ref::borrow(value)});
 }
 
 void Snapshot::save(PyObject *container) {
@@ -102,13 +91,12 @@ void Snapshot::save(PyObject *container) {
     const Ref iterator(PyObject_GetIter(container));
     while (const Ref value{PyIter_Next(iterator.get())}) add(nullptr, value.get());
   }
-  Py_INCREF(container);
-  saved_.push_back({container, first, items_.size() - first});
+  saved_.push_back({Ref::borrow(container), first, items_.size() - first});
 }
 
-/// Compares by identity: values may be tensors.
+/// Compare by identity: values may be tensors.
 bool Snapshot::unchanged(const Contents &saved) const {
-  PyObject *container = saved.container;
+  PyObject *container = saved.container.get();
   const auto size = static_cast<Py_ssize_t>(saved.size);
   const std::span<const Item> items = items_of(saved);
   if (PyDict_Check(container)) {
@@ -116,30 +104,31 @@ bool Snapshot::unchanged(const Contents &saved) const {
     auto saved_item = items.begin();
     return for_each_item(container, [&](PyObject *key, PyObject *value) {
       const Item &before = *saved_item++;
-      return key == before.key && value == before.value;
+      return key == before.key.get() && value == before.value.get();
     });
   }
   if (PyList_Check(container)) {
     if (PyList_GET_SIZE(container) != size) return false;
     for (Py_ssize_t i = 0; i < size; ++i)
-      if (PyList_GET_ITEM(container, i) != items[static_cast<std::size_t>(i)].value) return false;
+      if (PyList_GET_ITEM(container, i) != items[static_cast<std::size_t>(i)].value.get())
+        return false;
     return true;
   }
   if (PySet_GET_SIZE(container) != size) return false;
   for (const Item &saved_item : items)
-    if (PySet_Contains(container, saved_item.value) != 1) return false;
+    if (PySet_Contains(container, saved_item.value.get()) != 1) return false;
   return true;
 }
 
 void Snapshot::put_back(const Contents &saved) const {
-  const auto container = py::reinterpret_borrow<py::object>(saved.container);
+  const auto container = py::reinterpret_borrow<py::object>(saved.container.get());
   if (PyFrozenSet_Check(container.ptr())) return;
   container.attr("clear")();
   for (const auto &[key, value] : items_of(saved)) {
     if (PyDict_Check(container.ptr()))
-      PyObject_SetItem(container.ptr(), key, value);
+      PyObject_SetItem(container.ptr(), key.get(), value.get());
     else
-      container.attr(PyList_Check(container.ptr()) ? "append" : "add")(py::handle(value));
+      container.attr(PyList_Check(container.ptr()) ? "append" : "add")(py::handle(value.get()));
     if (PyErr_Occurred()) throw py::error_already_set();
   }
 }
@@ -152,21 +141,16 @@ void Snapshot::set_eval() {
 void Snapshot::restore() {
   for (const Contents &saved : saved_) {
     if (unchanged(saved)) continue;
-    // The usual change is a flag: then the values alone do, and the dict keeps its form.
-    if (PyDict_CheckExact(saved.container) &&
-        PyDict_GET_SIZE(saved.container) == static_cast<Py_ssize_t>(saved.size)) {
-      for (const auto &[key, value] : items_of(saved)) PyDict_SetItem(saved.container, key, value);
+    // The usual change is a flag: setting the values then keeps the dict's layout.
+    PyObject *const container = saved.container.get();
+    if (PyDict_CheckExact(container) &&
+        PyDict_GET_SIZE(container) == static_cast<Py_ssize_t>(saved.size)) {
+      for (const auto &[key, value] : items_of(saved))
+        PyDict_SetItem(container, key.get(), value.get());
       if (unchanged(saved)) continue;
     }
     put_back(saved);
   }
 }
 
-void register_snapshot(py::module_ &module) {
-  py::class_<Snapshot>(module, "Snapshot", "What the modules of a model hold.")
-      .def(py::init<const py::object &>(), py::arg("model"))
-      .def("set_eval", &Snapshot::set_eval)
-      .def("restore", &Snapshot::restore);
-}
-
-} // namespace bopscount::bindings
+} // namespace bopscount::tracer

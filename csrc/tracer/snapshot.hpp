@@ -1,7 +1,5 @@
-/// What the modules of a model hold, kept so that it can be put back.
+/// The contents of a model's modules, saved to be put back.
 #pragma once
-
-#include <pybind11/pybind11.h>
 
 #include <span>
 #include <unordered_set>
@@ -9,34 +7,31 @@
 
 #include "tracer/python.hpp"
 
-namespace bopscount::bindings {
+namespace bopscount::tracer {
 
-namespace py = pybind11;
-
-/// Attributes of every module by identity, and the contents of plain containers
-/// among them (dict, list, set), nested ones too.
+/// Attributes of every module by identity, and the items of plain containers among them (dict,
+/// list, set), nested ones too.
 class Snapshot {
 public:
-  /// Of `model` and all modules below it. Iterative.
+  /// Save `model` and all modules below it, iteratively.
   explicit Snapshot(const py::object &model);
-  ~Snapshot();
   Snapshot(const Snapshot &) = delete;
   Snapshot &operator=(const Snapshot &) = delete;
 
-  /// Puts every module into eval mode, in its __dict__: `restore` undoes it.
+  /// Set `training` of every module to False, in its __dict__; `restore` undoes it.
   void set_eval();
-  /// Puts back whatever has changed.
+  /// Put back whatever has changed.
   void restore();
 
 private:
-  /// A container and where its items stand in `items_`; all references are owned.
+  /// A container and the place of its items in `items_`.
   struct Contents {
-    PyObject *container;
+    Ref container;
     std::size_t first, size;
   };
   struct Item {
-    PyObject *key; ///< null in lists and sets
-    PyObject *value;
+    Ref key; ///< null in lists and sets
+    Ref value;
   };
 
   void save(PyObject *container);
@@ -55,6 +50,4 @@ private:
   std::unordered_set<PyObject *> nested_; ///< containers inside others, and tuples
 };
 
-void register_snapshot(py::module_ &module);
-
-} // namespace bopscount::bindings
+} // namespace bopscount::tracer

@@ -3,7 +3,7 @@
 Importing the package registers them; `registry` says what a rule is.
 """
 
-from bopscount._core import set_answers, set_direct
+from bopscount._core import Answers
 from bopscount.tracing.functions import (
     as_modules,
     attention,
@@ -25,10 +25,14 @@ from bopscount.tracing.functions.free import (
 from bopscount.tracing.functions.registry import FUNCTION_RULES, fast_answers, makers
 
 _FAST = fast_answers()
-set_answers(QUESTIONS, RESHAPING, VIEWS, makers(), FUNCTION_RULES, RESIZING, _FAST)
-set_direct(entry_points({**FUNCTION_RULES, **_FAST}), PLAIN_TYPES)
+ANSWERS = Answers(
+    QUESTIONS, RESHAPING, VIEWS, makers(), FUNCTION_RULES, RESIZING, _FAST,
+    entry_points({**FUNCTION_RULES, **_FAST}), PLAIN_TYPES,
+)  # fmt: skip
+"""How the tracer answers each torch function; every trace uses it."""
 
 __all__ = [
+    "ANSWERS",
     "as_modules",
     "attention",
     "elementwise",

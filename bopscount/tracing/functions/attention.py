@@ -11,7 +11,7 @@ from bopscount._core import KINDS, LAYER_FLAGS, alias, emit
 from bopscount.tracing.functions.registry import rule
 
 if TYPE_CHECKING:
-    from bopscount.tracing.driver import Driver
+    from bopscount.tracing.host import TraceHost
 
 _NAMES = (
     "query key value embed_dim_to_check num_heads in_proj_weight in_proj_bias bias_k bias_v "
@@ -45,7 +45,7 @@ def _is_vector(vector: Tensor | None, length: int, dtype: torch.dtype) -> bool:
 
 @rule("attention.multi_head_attention_forward")
 def _multi_head_attention(
-    driver: Driver, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    driver: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """Projections, attention, output projection; torch's own order and shapes."""
     given = {**dict(zip(_NAMES, args, strict=False)), **kwargs}
@@ -155,7 +155,7 @@ def _project(x: Tensor, shape: tuple[int, ...], weight: Tensor, has_bias: bool) 
 
 
 def _weights(
-    driver: Driver, scores: tuple[int, ...], dtype: torch.dtype, given: dict[str, Any]
+    driver: TraceHost, scores: tuple[int, ...], dtype: torch.dtype, given: dict[str, Any]
 ) -> Tensor | None:
     """The attention weights that come out beside the output, if they are asked for."""
     if not given.get("need_weights", True):
@@ -167,7 +167,7 @@ def _weights(
 
 
 def attention_rule(
-    driver: Driver,
+    driver: TraceHost,
     module: nn.MultiheadAttention,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],

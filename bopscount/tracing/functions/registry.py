@@ -1,8 +1,7 @@
 """Rules for torch's functions, and the tables that are derived from `TORCH_NAMES`.
 
-A rule gets (host, func, args, kwargs), records the op and returns its output, or
-NotImplemented where it is not certain: then torch decides, on meta tensors. It normalises the
-arguments and asks the core, which knows shapes and costs.
+`host.Rule` says what a rule gets and returns. It normalises arguments and asks the core, which
+knows shapes and costs.
 """
 
 from __future__ import annotations
@@ -11,9 +10,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from bopscount._core import KINDS
+from bopscount.tracing.host import Rule
 from bopscount.tracing.torch_names import TORCH_NAMES, Functions
 
-Rule = Callable[[Any, Any, tuple[Any, ...], dict[str, Any]], Any]
 FUNCTION_RULES: dict[Any, Rule] = {}
 MAKERS: set[Any] = set()
 """Functions whose rules decide themselves what is a constant."""

@@ -10,7 +10,7 @@
 #include "recording/dims.hpp"
 #include "tracer/python.hpp"
 
-namespace bopscount::bindings {
+namespace bopscount::tracer {
 
 /// What a leaf rule knows of the module it answers for.
 struct LeafModule {
@@ -56,4 +56,4 @@ struct LeafRule {
 /// All rules; Python maps classes to their names.
 std::span<const LeafRule> leaf_rules();
 
-} // namespace bopscount::bindings
+} // namespace bopscount::tracer

@@ -1,19 +1,19 @@
-// The module tree.
+#include "tracer/module_tree.hpp"
+
 #include <algorithm>
-#include <unordered_set>
 
-#include "tracer/tracer_detail.hpp"
+#include "tracer/names.hpp"
 
-namespace bopscount::bindings {
+namespace bopscount::tracer {
 namespace {
 
 bool is_filled_dict(PyObject *value) {
   return value != nullptr && PyDict_Check(value) && PyDict_GET_SIZE(value) > 0;
 }
 
-/// Whether hooks are registered for every module. torch's own function that says so is absent
-/// before torch 2.8; the dicts that it looks at are there.
+/// Whether hooks are registered for every module.
 bool has_global_hooks() {
+  // torch has a function for this since 2.8; its dicts are older.
   static PyObject *const module = py::module_::import("torch.nn.modules.module").release().ptr();
   for (const char *name : {"_global_forward_hooks", "_global_forward_pre_hooks",
                            "_global_backward_hooks", "_global_backward_pre_hooks"}) {
@@ -25,38 +25,36 @@ bool has_global_hooks() {
 
 } // namespace
 
-const ModuleClass *Tracer::class_of(PyTypeObject *type) {
+const ModuleClass &ModuleTree::class_of(PyTypeObject *type) {
   const auto found = classes_.find(type);
-  if (found != classes_.end()) return &found->second;
-  const Ref answer = checked(PyObject_CallMethodOneArg(driver_.get(), names().classify,
-                                                       reinterpret_cast<PyObject *>(type)));
-  const auto fields = py::reinterpret_borrow<py::tuple>(answer.get());
+  if (found != classes_.end()) return found->second;
+  Classified facts = host_.classify(type);
   ModuleClass about;
-  about.leaf = fields[0].cast<bool>();
-  about.registered = fields[2].cast<bool>();
-  about.sequential = fields[3].cast<bool>();
-  about.adapted = fields[4].cast<bool>();
+  about.leaf = facts.leaf;
+  about.registered = facts.registered;
+  about.sequential = facts.sequential;
+  about.adapted = facts.adapted;
   const Ref own_call = checked(PyObject_GetAttr(reinterpret_cast<PyObject *>(type), names().call));
   about.plain_call = own_call.get() == torch().module_call;
   about.name = checked(PyObject_GetAttr(reinterpret_cast<PyObject *>(type), names().name));
-  if (py::isinstance<py::str>(fields[1])) {
-    const auto name = fields[1].cast<std::string>();
+  if (PyUnicode_Check(facts.rule.get())) {
+    const auto name = py::handle(facts.rule.get()).cast<std::string>();
     for (const LeafRule &rule : leaf_rules())
       if (rule.name == name) about.rule = &rule;
     if (about.rule == nullptr) throw py::value_error("no leaf rule is called '" + name + "'");
-  } else if (!fields[1].is_none()) {
-    about.python_rule = Ref(py::object(fields[1]).release().ptr());
+  } else if (facts.rule.get() != Py_None) {
+    about.python_rule = std::move(facts.rule);
   }
-  return &classes_.emplace(type, std::move(about)).first->second;
+  return classes_.emplace(type, std::move(about)).first->second;
 }
 
-void Tracer::walk(const py::object &model) {
+void ModuleTree::walk(PyObject *model) {
   struct Visit {
     PyObject *name, *module;
     std::int32_t parent;
   };
   global_hooks_ = has_global_hooks();
-  std::vector<Visit> stack{{nullptr, model.ptr(), -1}};
+  std::vector<Visit> stack{{nullptr, model, -1}};
   std::vector<std::pair<std::int32_t, std::int32_t>> shared;
   std::vector<Visit> children;
   while (!stack.empty()) {
@@ -69,8 +67,7 @@ void Tracer::walk(const py::object &model) {
       continue;
     }
     Node &node = nodes_.emplace_back();
-    Py_INCREF(visit.module);
-    node.module = visit.module;
+    node.module = Ref::borrow(visit.module);
     node.name = visit.name;
     node.parent = visit.parent;
     const Ref dict = checked(PyObject_GenericGetDict(visit.module, nullptr));
@@ -83,7 +80,7 @@ void Tracer::walk(const py::object &model) {
       while (PyDict_Next(modules, &position, &key, &child))
         if (child != Py_None) children.push_back({key, child, index});
     }
-    const ModuleClass &about = *class_of(Py_TYPE(visit.module));
+    const ModuleClass &about = class_of(Py_TYPE(visit.module));
     node.leaf = about.leaf || children.empty();
     describe(node, about);
     adapt(node, index, about);
@@ -93,7 +90,7 @@ void Tracer::walk(const py::object &model) {
   count_params();
 }
 
-std::int64_t Tracer::elements_of(PyObject *parameter) {
+std::int64_t ModuleTree::elements_of(PyObject *parameter) {
   const auto [entry, is_new] = elements_.emplace(parameter, 0);
   if (is_new) {
     const Ref count = checked(PyObject_CallMethodNoArgs(parameter, names().numel));
@@ -102,8 +99,8 @@ std::int64_t Tracer::elements_of(PyObject *parameter) {
   return entry->second;
 }
 
-/// Gives each parameter to the first node that has it.
-void Tracer::count_params() {
+void ModuleTree::count_params() {
+  // Each parameter belongs to the first node that has it.
   std::unordered_set<PyObject *> seen;
   const auto add = [&](Node &node, PyObject *module_dict) {
     PyObject *parameters = item(module_dict, names().parameters);
@@ -117,8 +114,8 @@ void Tracer::count_params() {
   for (Node &node : nodes_) {
     PyObject *own = item(node.dict, names().parameters);
     if (own == nullptr || !PyDict_Check(own)) {
-      // TorchScript keeps its parameters elsewhere, and makes them anew each time.
-      const auto module = py::reinterpret_borrow<py::object>(node.module);
+      // TorchScript keeps parameters elsewhere and makes new tensors at each access.
+      const auto module = py::reinterpret_borrow<py::object>(node.module.get());
       if (py::hasattr(module, "parameters"))
         for (const py::handle parameter : module.attr("parameters")())
           node.params += parameter.attr("numel")().cast<std::int64_t>();
@@ -126,16 +123,16 @@ void Tracer::count_params() {
     }
     add(node, node.dict);
     if (!node.leaf) continue;
-    // What a leaf contains is not listed; its parameters are the leaf's.
+    // Modules inside a leaf are not listed; their parameters are the leaf's.
     PyObject *modules = item(node.dict, names().modules);
     if (modules == nullptr || !PyDict_Check(modules) || PyDict_GET_SIZE(modules) == 0) continue;
-    std::vector<PyObject *> inside{node.module};
-    std::unordered_set<PyObject *> visited{node.module};
+    std::vector<PyObject *> inside{node.module.get()};
+    std::unordered_set<PyObject *> visited{node.module.get()};
     while (!inside.empty()) {
       PyObject *module = inside.back();
       inside.pop_back();
       const Ref dict = checked(PyObject_GenericGetDict(module, nullptr));
-      if (module != node.module) add(node, dict.get());
+      if (module != node.module.get()) add(node, dict.get());
       PyObject *below = item(dict.get(), names().modules);
       PyObject *key, *child;
       Py_ssize_t position = 0;
@@ -147,7 +144,7 @@ void Tracer::count_params() {
   elements_.clear();
 }
 
-void Tracer::describe(Node &node, const ModuleClass &about) {
+void ModuleTree::describe(Node &node, const ModuleClass &about) {
   const Names &n = names();
   node.registered = about.registered;
   node.hooked = global_hooks_;
@@ -156,14 +153,11 @@ void Tracer::describe(Node &node, const ModuleClass &about) {
     node.hooked = node.hooked || is_filled_dict(item(node.dict, hooks));
   const auto own = [&](PyObject *name) {
     PyObject *hooks = item(node.dict, name);
-    if (hooks == nullptr || !PyDict_Check(hooks)) return Ref();
-    Py_INCREF(hooks);
-    return Ref(hooks);
+    return hooks != nullptr && PyDict_Check(hooks) ? Ref::borrow(hooks) : Ref();
   };
   node.hooks = own(n.forward_hooks);
   node.pre_hooks = own(n.forward_pre_hooks);
-  // An own forward on the instance is the user's, and no rule speaks for it; unless TorchScript
-  // keeps its own there.
+  // A forward on the instance is the user's, which no rule knows; except for TorchScript's.
   PyObject *forward = item(node.dict, n.forward);
   if (!about.registered && (forward == nullptr || Py_TYPE(forward) == torch().script_method)) {
     node.rule = about.rule;
@@ -180,7 +174,7 @@ void Tracer::describe(Node &node, const ModuleClass &about) {
     if (parameter == nullptr || parameter == Py_None) return 0;
     const Ref dtype = checked(PyObject_GetAttr(parameter, n.dtype));
     node.view.weight_dtype = dtype.get();
-    node.view.weight_item_bytes = dtype_of(dtype.get()).item_bytes;
+    node.view.weight_item_bytes = forms_.dtype_of(dtype.get()).item_bytes;
     return elements_of(parameter);
   };
   node.view.bias_elements = elements(n.bias);
@@ -189,37 +183,27 @@ void Tracer::describe(Node &node, const ModuleClass &about) {
   node.view.bias = item(parameters, n.bias);
 }
 
-/// Asks the adapters about a module whose class they might know, which one of them has named,
-/// or which is one of torch's own with a forward or a weight that is not.
-void Tracer::adapt(Node &node, std::int32_t index, const ModuleClass &about) {
+void ModuleTree::adapt(Node &node, std::int32_t index, const ModuleClass &about) {
+  // Asked are classes that an adapter may know, modules that one has named, and torch's own
+  // classes with a forward or a weight that is not torch's.
   const bool odd =
       about.rule != nullptr &&
       (node.rule == nullptr || (node.view.weight != nullptr && node.view.weight != Py_None &&
                                 Py_TYPE(node.view.weight) != torch().parameter));
-  if (about.registered || !(about.adapted || odd || marked_.count(node.module) != 0)) return;
-  const Ref number = checked(PyLong_FromLong(index));
-  const Ref answer = checked(
-      PyObject_CallMethodObjArgs(driver_.get(), names().adapt, node.module, number.get(), nullptr));
-  if (answer.get() == Py_None) return;
-  if (!PyTuple_Check(answer.get())) {
-    marked_.insert(answer.get());
-    return;
-  }
+  if (about.registered || !(about.adapted || odd || marked_.contains(node.module.get()))) return;
+  Adapted answer = host_.adapt(node.module.get(), index);
+  if (answer.inner) marked_.insert(answer.inner.get());
+  if (!answer.is_leaf) return;
   node.leaf = node.registered = true;
   node.rule = nullptr;
   node.sequential = false;
-  node.python_rule = nullptr;
-  PyObject *rule = PyTuple_GET_ITEM(answer.get(), 0);
-  if (rule != Py_None) {
-    Py_INCREF(rule);
-    node.adapter_rule = Ref(rule);
-    node.python_rule = rule;
-  }
-  to_int(PyTuple_GET_ITEM(answer.get(), 1), node.logical_params);
+  node.adapter_rule = std::move(answer.rule);
+  node.python_rule = node.adapter_rule.get();
+  node.logical_params = answer.logical_params;
 }
 
-/// Bottom up; a child shared by several parents raises them all, a cycle none.
-void Tracer::set_heights(const std::vector<std::pair<std::int32_t, std::int32_t>> &shared) {
+void ModuleTree::set_heights(const std::vector<std::pair<std::int32_t, std::int32_t>> &shared) {
+  // Bottom up; a child that several parents share raises them all, a cycle none.
   const auto raise = [&](std::int32_t index, std::int32_t height) {
     while (index >= 0 && nodes_[static_cast<std::size_t>(index)].height < height) {
       nodes_[static_cast<std::size_t>(index)].height = height++;
@@ -238,10 +222,10 @@ void Tracer::set_heights(const std::vector<std::pair<std::int32_t, std::int32_t>
   }
 }
 
-std::string Tracer::path(std::int32_t node) const {
+std::string ModuleTree::path(std::int32_t node) const {
   std::string path;
   while (node > 0) {
-    const Node &at = nodes_[static_cast<std::size_t>(node)];
+    const Node &at = (*this)[node];
     const auto name = py::reinterpret_borrow<py::object>(at.name).cast<std::string>();
     path = path.empty() ? name : name + "." + path;
     node = at.parent;
@@ -249,4 +233,26 @@ std::string Tracer::path(std::int32_t node) const {
   return path;
 }
 
-} // namespace bopscount::bindings
+PyObject *ModuleTree::held(PyObject *module, PyObject *name) const {
+  const std::int32_t found = find(module);
+  if (found < 0 || _PyType_Lookup(Py_TYPE(module), name) != nullptr) return nullptr;
+  PyObject *const dict = (*this)[found].dict;
+  const bool own = item(dict, name) != nullptr;
+  for (PyObject *kind : {names().parameters, names().buffers, names().modules}) {
+    PyObject *const holder = own ? nullptr : item(dict, kind);
+    if (holder == nullptr || !(PyDict_CheckExact(holder) || PyODict_CheckExact(holder))) break;
+    if (PyObject *value = item(holder, name)) return Py_NewRef(value);
+  }
+  PyErr_Clear();
+  return nullptr;
+}
+
+void ModuleTree::release() {
+  for (Node &node : nodes_) {
+    node.python_rule = node.class_name = nullptr;
+    node.adapter_rule = Ref();
+  }
+  classes_.clear();
+}
+
+} // namespace bopscount::tracer

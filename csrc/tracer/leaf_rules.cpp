@@ -1,12 +1,13 @@
-#include "tracer/leaf.hpp"
+#include "tracer/leaf_rules.hpp"
 
 #include <algorithm>
 #include <cmath>
 
 #include "recording/recording.hpp"
 #include "recording/shape_rules.hpp"
+#include "tracer/names.hpp"
 
-namespace bopscount::bindings {
+namespace bopscount::tracer {
 namespace {
 
 /// One attribute that is an int, or `otherwise` if there is none.
@@ -472,4 +473,4 @@ constexpr LeafRule rules[] = {
 
 std::span<const LeafRule> leaf_rules() { return rules; }
 
-} // namespace bopscount::bindings
+} // namespace bopscount::tracer

@@ -1,7 +1,10 @@
-// Record fields by name.
-#include "tracer/tracer_detail.hpp"
+#include "tracer/record_fields.hpp"
 
-namespace bopscount::bindings {
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+namespace bopscount::tracer {
 namespace {
 
 template <class Value> void set_integer(Value &field, const std::string &name, PyObject *value) {
@@ -82,18 +85,17 @@ Setter setter_of(const std::string &name) {
 } // namespace
 
 void set_field(Layer &layer, PyObject *name, PyObject *value) {
-  // Names in Python code are interned: their address says which they are. Each is kept, so
-  // that the address stays its own.
+  // Names in Python code are interned, so that their address identifies them. A reference to
+  // each is kept: its address is never reused.
   static std::unordered_map<PyObject *, std::pair<std::string, Setter>> by_address;
   auto found = by_address.find(name);
   if (found == by_address.end()) {
     auto text = py::reinterpret_borrow<py::object>(name).cast<std::string>();
     const Setter setter = setter_of(text);
     if (!PyUnicode_CHECK_INTERNED(name)) return setter(layer, text, value);
-    Py_INCREF(name);
-    found = by_address.emplace(name, std::pair{std::move(text), setter}).first;
+    found = by_address.emplace(Py_NewRef(name), std::pair{std::move(text), setter}).first;
   }
   found->second.second(layer, found->second.first, value);
 }
 
-} // namespace bopscount::bindings
+} // namespace bopscount::tracer
