@@ -89,7 +89,7 @@ def test_includes_point_down(capsys):
     ]
     rings = [" -> ".join(ring) for ring in circles(graph)]
     with capsys.disabled():
-        print(f"\ncsrc: {len(rings)} include circles, {len(upward)} upward includes")  # noqa: T201
+        print(f"\ncsrc: {len(rings)} include circles, {len(upward)} upward includes")
     assert not upward, upward
     assert not rings, rings
 

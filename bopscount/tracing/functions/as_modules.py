@@ -8,7 +8,8 @@ from typing import Any
 from torch import Tensor
 
 from bopscount._core import LEAF_RULES, answer
-from bopscount.tracing.functions.registry import Rule, generic, rule
+from bopscount.tracing.functions.registry import generic, rule
+from bopscount.tracing.host import Rule
 from bopscount.tracing.torch_names import REQUIRED, Functions
 
 

@@ -10,7 +10,8 @@ from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
 from bopscount._core import KINDS, emit
 from bopscount.tracing.fields import broadcast
-from bopscount.tracing.functions.registry import Rule, generic, rule
+from bopscount.tracing.functions.registry import generic, rule
+from bopscount.tracing.host import Rule
 from bopscount.tracing.torch_names import Functions
 
 

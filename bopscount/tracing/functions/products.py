@@ -17,7 +17,8 @@ from bopscount.tracing.fields import (
     three,
     weight_fields,
 )
-from bopscount.tracing.functions.registry import Rule, rule
+from bopscount.tracing.functions.registry import rule
+from bopscount.tracing.host import Rule
 from bopscount.tracing.torch_names import RANKS
 
 
