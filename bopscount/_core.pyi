@@ -14,6 +14,22 @@ KINDS: Final[dict[str, int]]
 BIT_SOURCES: Final[dict[str, int]]
 LAYER_FLAGS: Final[dict[str, int]]
 OP_TABLE: Final[tuple[dict[str, str], ...]]
+"""Row i of the op table describes kind i: what the op is and costs, and how it behaves.
+
+- `name`, `doc`, `source`: what the op is, and where its formulas come from.
+- `macs`, `full_flops`, `full_madd`, `torchstat_flops`, `torchstat_madd`, `torchstat_read`,
+  `torchstat_write`, `backward`: formulas; "" where there is none.
+- `shape`: how the output's shape follows from the first operand's ("same", "product", "window",
+  "adaptive", "resize", "reduce", "by_rule").
+- `axis`: where the channels are ("channels_first", "last", "any").
+- `weights`: how many weights there are ("none", "per_channel", "trailing", "product", "operand",
+  "by_rule").
+- `keeps_bits`: "yes" where the output has the bit width of the input, else "".
+- `saves`: what autograd keeps for the backward pass ("none", "input", "output", "both", "mask",
+  "statistics"; "" where it is not stated).
+
+Words and formulas are explained in csrc/core/op_table.hpp and docs/counting.md.
+"""
 LEAF_RULES: Final[tuple[str, ...]]
 build_type: Final[str]
 

@@ -5,7 +5,8 @@
 namespace bopscount::bindings {
 namespace {
 
-/// One row of the op table as a dict of strings; formulas are printed.
+/// One row of the op table as a dict of strings: formulas printed, facts as words, "" where
+/// nothing is stated.
 py::dict to_dict(const OpKind &row) {
   py::dict fields;
   fields["name"] = row.name;
@@ -18,6 +19,12 @@ py::dict to_dict(const OpKind &row) {
   fields["torchstat_read"] = to_string(row.torchstat.read);
   fields["torchstat_write"] = to_string(row.torchstat.write);
   fields["source"] = row.source;
+  fields["shape"] = to_string(row.shape);
+  fields["axis"] = to_string(row.axis);
+  fields["weights"] = to_string(row.weights);
+  fields["keeps_bits"] = row.keeps_bits ? "yes" : "";
+  fields["saves"] = to_string(row.saves);
+  fields["backward"] = to_string(row.backward);
   return fields;
 }
 

@@ -50,6 +50,7 @@ struct Formula {
     formula.set = true;
     return formula;
   }
+  bool operator==(const Formula &) const = default;
 };
 
 constexpr Formula operator+(Formula left, Formula right) {

@@ -17,4 +17,51 @@ std::string_view to_string(MacForm form) {
   return "";
 }
 
+std::string_view to_string(ShapeRule shape) {
+  switch (shape) {
+  case ShapeRule::by_rule: return "by_rule";
+  case ShapeRule::same: return "same";
+  case ShapeRule::product: return "product";
+  case ShapeRule::window: return "window";
+  case ShapeRule::adaptive: return "adaptive";
+  case ShapeRule::resize: return "resize";
+  case ShapeRule::reduce: return "reduce";
+  }
+  return "";
+}
+
+std::string_view to_string(ChannelAxis axis) {
+  switch (axis) {
+  case ChannelAxis::channels_first: return "channels_first";
+  case ChannelAxis::last: return "last";
+  case ChannelAxis::any: return "any";
+  }
+  return "";
+}
+
+std::string_view to_string(WeightRule weights) {
+  switch (weights) {
+  case WeightRule::none: return "none";
+  case WeightRule::per_channel: return "per_channel";
+  case WeightRule::trailing: return "trailing";
+  case WeightRule::product: return "product";
+  case WeightRule::operand: return "operand";
+  case WeightRule::by_rule: return "by_rule";
+  }
+  return "";
+}
+
+std::string_view to_string(Saved saves) {
+  switch (saves) {
+  case Saved::unset: return "";
+  case Saved::none: return "none";
+  case Saved::input: return "input";
+  case Saved::output: return "output";
+  case Saved::both: return "both";
+  case Saved::mask: return "mask";
+  case Saved::statistics: return "statistics";
+  }
+  return "";
+}
+
 } // namespace bopscount

@@ -1,7 +1,8 @@
-/// One row per op kind: its name, what it is, and what it costs.
+/// One row per op kind: its name, what it is, what it costs, and how its shapes,
+/// weights and bit widths behave.
 ///
-/// To add an op kind: append to `Kind`, append its row in op_table.cpp's order
-/// (checked at compile time), and teach the tracer to record it.
+/// To add an op kind: append to `Kind`, append its row to op_rows.hpp (the order
+/// is checked at compile time), and teach the tracer to record it.
 #pragma once
 
 #include <cstddef>
@@ -81,19 +82,6 @@ enum class Kind : std::uint16_t {
 
 inline constexpr std::size_t kind_count = static_cast<std::size_t>(Kind::count);
 
-/// Whether what comes out has the bit width of what went in: values move, none is made.
-constexpr bool keeps_bits(Kind kind) {
-  switch (kind) {
-  case Kind::max_pool:
-  case Kind::adaptive_max_pool:
-  case Kind::upsample_nearest:
-  case Kind::dropout:
-  case Kind::identity:
-  case Kind::move: return true;
-  default: return false;
-  }
-}
-
 /// How the macs of one call follow from the record's sizes.
 enum class MacForm : std::uint8_t {
   none,      ///< the op has no macs
@@ -101,6 +89,45 @@ enum class MacForm : std::uint8_t {
   by_input,  ///< inputs x (out_channels / groups) x kernel (transposed convolution)
   by_weight, ///< batch x weight_elements (a recurrent layer's steps)
   attention, ///< batch x in_positions x kernel x (in_channels + out_channels)
+};
+
+/// How the shape of the output follows from that of the first operand.
+enum class ShapeRule : std::uint8_t {
+  by_rule,  ///< by a rule of the kind's own (broadcasting, views, concatenation ...)
+  same,     ///< the output has the shape of the input
+  product,  ///< the last dimension becomes out_channels, or the second operand's
+  window,   ///< a window slides over the positions: kernel, stride, padding, dilation
+  adaptive, ///< the positions become the size in `kernel`
+  resize,   ///< the positions become a given size, or their multiple by a factor
+  reduce,   ///< some dimensions become 1 or vanish
+};
+
+/// The dimension of the tensors that holds the channels.
+enum class ChannelAxis : std::uint8_t {
+  channels_first, ///< dimension 1, or 0 without a batch
+  last,           ///< the last dimension (features)
+  any,            ///< the dimension that the call names
+};
+
+/// How the number of weights follows from the sizes.
+enum class WeightRule : std::uint8_t {
+  none,        ///< the kind has no weight
+  per_channel, ///< one element a channel, or one for all
+  trailing,    ///< one element for each element of the normalised trailing dimensions
+  product,     ///< in_channels / groups x out_channels x kernel, all used equally often
+  operand,     ///< the elements of the second operand, which another op may have computed
+  by_rule,     ///< by a rule of the kind's own
+};
+
+/// What autograd keeps of the forward pass for the backward pass.
+enum class Saved : std::uint8_t {
+  unset,      ///< not stated
+  none,       ///< nothing
+  input,      ///< the operands
+  output,     ///< the output
+  both,       ///< operands and output
+  mask,       ///< a boolean or index for each element
+  statistics, ///< the input and its mean and variance
 };
 
 /// The columns of one rule set. An unset formula falls back to the full rules.
@@ -115,9 +142,14 @@ struct TorchstatRules {
 struct FullRules {
   Formula flops = Formula::nothing();
   Formula madd = Formula::nothing();
+
+  /// True when both formulas are 0.
+  constexpr bool is_nothing() const {
+    return flops == Formula::nothing() && madd == Formula::nothing();
+  }
 };
 
-/// One row of the op table.
+/// One row of the op table: what is true of a kind wherever it is met.
 struct OpKind {
   Kind kind;
   std::string_view name;
@@ -129,12 +161,28 @@ struct OpKind {
   std::string_view source = "one per arithmetic operation and element";
   /// False for what leaves its data where it is.
   bool moves = true;
+  ShapeRule shape = ShapeRule::by_rule;
+  ChannelAxis axis = ChannelAxis::channels_first;
+  WeightRule weights = WeightRule::none;
+  /// True when the output has the bit width of the input: values move, none is made.
+  bool keeps_bits = false;
+  Saved saves = Saved::unset;
+  /// Float operations of the gradient; unset where they are not stated.
+  Formula backward{};
+
+  /// True when every weight is used equally often, so that a zero saves its share of the macs.
+  constexpr bool prunable() const { return weights == WeightRule::product; }
 };
 
 /// All rows; row i is the one of kind i.
 std::span<const OpKind, kind_count> op_table();
 
-/// "by output", ... for the documentation.
+/// The sizes that are multiplied; "" for none.
 std::string_view to_string(MacForm form);
+/// The enumerators' own names; "" for `Saved::unset`.
+std::string_view to_string(ShapeRule shape);
+std::string_view to_string(ChannelAxis axis);
+std::string_view to_string(WeightRule weights);
+std::string_view to_string(Saved saves);
 
 } // namespace bopscount

@@ -42,13 +42,13 @@ std::int32_t Recording::add(const Layer &layer, const Dims &in, const Dims &out,
                             std::size_t n_inputs, std::size_t n_carriers) {
   const auto index = static_cast<std::int32_t>(layers_.size());
   layers_.push_back(layer);
-  const auto kind = static_cast<Kind>(layer.kind);
+  const OpKind &row = op_table()[layer.kind];
   std::uint8_t made = 0;
   if (layer.output_bits_source != BitSource::floating)
     made = layer.output_bits;
-  else if (keeps_bits(kind) && n_carriers > 0)
+  else if (row.keeps_bits && n_carriers > 0)
     made = common_bits(inputs, n_carriers);
-  else if (op_table()[layer.kind].mac_form != MacForm::none)
+  else if (row.mac_form != MacForm::none)
     take_bits(layers_.back(), inputs, n_inputs);
   output_bits_.push_back(made);
   push_dims(in);
