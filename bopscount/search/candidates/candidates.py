@@ -12,6 +12,7 @@ import numpy.typing as npt
 from bopscount.errors import InputError
 from bopscount.records.table import Records
 from bopscount.search.candidates.follow import (
+    CONVOLUTIONS,
     IMAGE_RANK,
     PRODUCTS,
     WINDOWED,
@@ -116,7 +117,7 @@ class Candidates:
         fields: set[tuple[int, str]] = set()
         for name, given, kinds, set_values in (
             ("out_channels", out_channels, PRODUCTS, self._set_field),
-            ("groups", groups, PRODUCTS[:2], self._set_field),
+            ("groups", groups, CONVOLUTIONS, self._set_field),
             ("stride", stride, WINDOWED, self._set_stride),
             ("kernel_size", kernel_size, WINDOWED, self._set_window),
         ):

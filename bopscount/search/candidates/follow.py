@@ -1,8 +1,9 @@
-"""How each kind of operation follows its operands.
+"""Rules by which an operation follows changes of its operands.
 
-A rule takes the pass and the record's index, sets what depends on the operands but for the
-sizes, and returns the output's shape. It raises Unknown where the trace does not tell, and
-Mismatch where candidates do not fit together.
+A rule takes the pass and the record's index, sets the fields that depend on the operands except
+for the sizes, and returns the output shape. It raises Unknown if the trace does not tell, and
+Mismatch if candidates do not fit together. Which rule a kind has follows from its row of the
+core's op table.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from math import prod
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bopscount._core import LAYER_FLAGS
+import bopscount._core as _core
+from bopscount.records.table import Records
 from bopscount.search.candidates.shapes import (
     Mismatch,
     Shape,
@@ -30,31 +31,42 @@ from bopscount.search.candidates.shapes import (
     through_view,
     trailing,
 )
+from bopscount.search.candidates.walk import Walk
 
-if TYPE_CHECKING:
-    from bopscount.records.table import Records
-    from bopscount.search.candidates.propagation import Propagation
+FollowRule = Callable[[Walk, int], Shape]
 
-Rule = Callable[["Propagation", int], Shape]
+_ROWS = {row["name"]: row for row in _core.OP_TABLE}
 
-PRODUCTS = ("conv", "conv_transpose", "linear")
+
+def kinds_with(**facts: str) -> tuple[str, ...]:
+    """Return the kinds whose rows of the op table state these facts, in the table's order.
+
+    Example: `kinds_with(shape="resize")` is `("upsample_nearest", "upsample_linear",
+    "upsample_cubic")`.
+    """
+    return tuple(
+        name for name, row in _ROWS.items() if all(row[fact] == is_ for fact, is_ in facts.items())
+    )
+
+
+PRODUCTS = kinds_with(weights="product")
 """Kinds whose channels can be set."""
-_CHANNEL_NORMS = ("batch_norm", "instance_norm", "group_norm")
-_LAST_NORMS = ("layer_norm", "rms_norm")
-_MOST_WEIGHTS = 2**62
-WEIGHTED = (*PRODUCTS, *_CHANNEL_NORMS, *_LAST_NORMS, "prelu")
-_POOLS = ("max_pool", "avg_pool", "lp_pool")
-WINDOWED = (*PRODUCTS[:2], *_POOLS)
+CONVOLUTIONS = kinds_with(weights="product", shape="window")
+"""Kinds whose groups can be set."""
+POOLS = kinds_with(weights="none", shape="window")
+WINDOWED = kinds_with(shape="window")
 """Kinds whose window can be set."""
-_ADAPTIVE = ("adaptive_avg_pool", "adaptive_max_pool")
-_RESIZING = ("upsample_nearest", "upsample_linear", "upsample_cubic")
-ANY_LAYOUT = ("softmax", "log_softmax")
+CHANNEL_NORMS = tuple(name for name in kinds_with(weights="per_channel") if name != "prelu")
+LAST_NORMS = kinds_with(weights="trailing")
+WEIGHTED = (*PRODUCTS, *kinds_with(weights="per_channel"), *LAST_NORMS)
+"""Kinds whose parameters are their weight and bias."""
+ADAPTIVE = kinds_with(shape="adaptive")
+RESIZING = kinds_with(shape="resize")
+KEEPING = kinds_with(weights="none", shape="same")
+REDUCING = kinds_with(shape="reduce")
+ANY_LAYOUT = kinds_with(axis="any")
 """Kinds whose channels may be any dimension."""
-_KEEPING = (
-    "quantize local_response_norm normalize relu leaky_relu elu selu celu hardtanh hardsigmoid "
-    "hardswish sigmoid tanh silu gelu softplus mish log_sigmoid softsign tanhshrink shrink "
-    "threshold dropout softmax log_softmax cumulative"
-).split()
+_MOST_WEIGHTS = 2**62
 _PADDING_MODULE = re.compile(r"(Zero|Constant|Reflection|Replication|Circular)Pad[123]d")
 _COPYING = ("contiguous", "clone", "to")
 IMAGE_RANK = 3
@@ -62,9 +74,9 @@ IMAGE_RANK = 3
 
 
 def layouts(kind: str) -> tuple[tuple[int, bool], ...]:
-    """(channel axis, batched) as a kind may be recorded, likely ones first."""
+    """Return (channel axis, batched) as a kind may be recorded, likely ones first."""
     first, last = ((1, True), (1, False)), ((-1, True), (-1, False))
-    return last + first if kind == "linear" or kind in _LAST_NORMS else first + last
+    return last + first if _ROWS[kind]["axis"] == "last" else first + last
 
 
 def spatial_dims(kind: str, rank: int, batched: bool) -> int:
@@ -78,7 +90,7 @@ def is_batched(table: Records, index: int) -> bool:
     return len(shape) > 1 and shape[0] == traced["batch"] and shape[1] == traced["in_channels"]
 
 
-def _product(walk: Propagation, index: int) -> Shape:
+def _product(walk: Walk, index: int) -> Shape:
     kind, traced = walk.flow.kinds[index], walk.table.records[index]
     shape, before = walk.operand(index, 0), walk.table.input_shapes[index]
     batched = kind != "linear" and is_batched(walk.table, index)
@@ -115,7 +127,7 @@ def _product(walk: Propagation, index: int) -> Shape:
     return out
 
 
-def _follow_depthwise(walk: Propagation, index: int, channels: Size) -> None:
+def _follow_depthwise(walk: Walk, index: int, channels: Size) -> None:
     """A depthwise convolution has as many groups as channels, whatever comes in."""
     column = walk.column(index)
     old, groups = column["in_channels"].copy(), column["groups"].copy()
@@ -133,7 +145,7 @@ def _divides(number: Size, divisor: Size, what: str) -> None:
         raise mismatch(what, bad, number, divisor)
 
 
-def _per_channel(walk: Propagation, index: int, before: int, now: Size, repeats: int = 1) -> None:
+def _per_channel(walk: Walk, index: int, before: int, now: Size, repeats: int = 1) -> None:
     """Weight and bias of one element a channel, of `before` channels as traced."""
     traced = walk.table.records[index]
     sizes: list[Size] = []
@@ -144,7 +156,7 @@ def _per_channel(walk: Propagation, index: int, before: int, now: Size, repeats:
     walk.set_weights(index, *sizes)
 
 
-def _channel_norm(walk: Propagation, index: int) -> Shape:
+def _channel_norm(walk: Walk, index: int) -> Shape:
     shape, before = walk.operand(index, 0), walk.table.input_shapes[index]
     _per_channel(walk, index, before[1], shape[1])
     if walk.table.records["extra_elements"][index]:
@@ -152,7 +164,7 @@ def _channel_norm(walk: Propagation, index: int) -> Shape:
     return shape
 
 
-def _last_norm(walk: Propagation, index: int) -> Shape:
+def _last_norm(walk: Walk, index: int) -> Shape:
     shape, before = walk.operand(index, 0), walk.table.input_shapes[index]
     n_elements = int(walk.table.records["weight_elements"][index])
     if n_elements:
@@ -161,7 +173,7 @@ def _last_norm(walk: Propagation, index: int) -> Shape:
     return shape
 
 
-def _prelu(walk: Propagation, index: int) -> Shape:
+def _prelu(walk: Walk, index: int) -> Shape:
     shape, before = walk.operand(index, 0), walk.table.input_shapes[index]
     weights = int(walk.table.records["weight_elements"][index])
     if weights != 1:
@@ -171,19 +183,19 @@ def _prelu(walk: Propagation, index: int) -> Shape:
     return shape
 
 
-def _keeping(walk: Propagation, index: int) -> Shape:
+def _keeping(walk: Walk, index: int) -> Shape:
     if walk.table.output_shapes[index] != walk.table.input_shapes[index]:
         raise Unknown("its output has another shape than its input")
     _alone(walk, index)
     return walk.operand(index, 0)
 
 
-def _alone(walk: Propagation, index: int) -> None:
+def _alone(walk: Walk, index: int) -> None:
     if any(not walk.is_still(index, i) for i in range(1, len(walk.flow.operands[index]))):
         raise Unknown("further operands change")
 
 
-def _identity(walk: Propagation, index: int) -> Shape:
+def _identity(walk: Walk, index: int) -> Shape:
     seen = walk.table.output_shapes[index]
     shape, before = walk.operand(index, 0), walk.table.input_shapes[index]
     _alone(walk, index)
@@ -192,20 +204,20 @@ def _identity(walk: Propagation, index: int) -> Shape:
     return only(through_view(before, shape, seen), "it changes the shape")
 
 
-def _pool(walk: Propagation, index: int) -> Shape:
+def _pool(walk: Walk, index: int) -> Shape:
     traced, shape = walk.table.records[index], walk.operand(index, 0)
     batched = is_batched(walk.table, index)
     before = walk.table.input_shapes[index]
     spatial = spatial_dims(walk.flow.kinds[index], len(before), batched)
     positions = slice(len(before) - spatial, None)
-    is_function = traced["flags"] & LAYER_FLAGS["functional"]
+    is_function = traced["flags"] & _core.LAYER_FLAGS["functional"]
     whole = traced["kernel"][:spatial].tolist() == list(before[positions])
     if is_function and whole and not all(map(is_fixed, shape[positions])):
         raise Unknown("its window is as large as its input, and may follow it")
     return walk.window_shape(index, spatial, shape)
 
 
-def _adaptive_pool(walk: Propagation, index: int) -> Shape:
+def _adaptive_pool(walk: Walk, index: int) -> Shape:
     shape, out = walk.operand(index, 0), walk.table.output_shapes[index]
     first = 1 + is_batched(walk.table, index)
     sizes: list[Size] = list(shape[:first])
@@ -216,14 +228,14 @@ def _adaptive_pool(walk: Propagation, index: int) -> Shape:
     return tuple(sizes)
 
 
-def _resize(walk: Propagation, index: int) -> Shape:
+def _resize(walk: Walk, index: int) -> Shape:
     shape, out = walk.operand(index, 0), walk.table.output_shapes[index]
     if not all(map(is_fixed, shape[2:])):
         raise Unknown("it may have a size or a factor")
     return (*shape[:2], *out[2:])
 
 
-def _glu(walk: Propagation, index: int) -> Shape:
+def _glu(walk: Walk, index: int) -> Shape:
     before, shape = walk.table.input_shapes[index], walk.operand(index, 0)
     after = walk.table.output_shapes[index]
     halved = next(i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b)
@@ -231,7 +243,7 @@ def _glu(walk: Propagation, index: int) -> Shape:
     return tuple(size // 2 if i == halved else size for i, size in enumerate(shape))
 
 
-def _elementwise(walk: Propagation, index: int) -> Shape:
+def _elementwise(walk: Walk, index: int) -> Shape:
     """Operands broadcast; of one whose shape is not recorded the elements are."""
     known, hidden = [walk.operand(index, 0)], []
     left = int(walk.table.records["extra_elements"][index])
@@ -263,7 +275,7 @@ def _elementwise(walk: Propagation, index: int) -> Shape:
     return result[:-1]
 
 
-def _hidden_operand(walk: Propagation, index: int, number: int, n_elements: int) -> list[Shape]:
+def _hidden_operand(walk: Walk, index: int, number: int, n_elements: int) -> list[Shape]:
     """Shapes that an operand of so many elements may have."""
     out = walk.table.output_shapes[index]
     producer, source, _ = walk.flow.operands[index][number]
@@ -274,7 +286,7 @@ def _hidden_operand(walk: Propagation, index: int, number: int, n_elements: int)
     return [shape for traced in seen for shape in through_view(base, now, traced)]
 
 
-def _concatenate(walk: Propagation, index: int) -> Shape:
+def _concatenate(walk: Walk, index: int) -> Shape:
     operands = walk.flow.operands[index]
     if any(map(walk.flow.is_constant, operands)):
         raise Unknown("it joins a parameter or constant to what changes")
@@ -317,7 +329,7 @@ def _joined(shapes: list[Shape], axis: int) -> Shape:
     return (*shapes[0][:axis], total, *shapes[0][axis + 1 :])
 
 
-def _move(walk: Propagation, index: int) -> Shape:
+def _move(walk: Walk, index: int) -> Shape:
     op, shape = walk.table.ops[index], walk.operand(index, 0)
     before, out = walk.table.input_shapes[index], walk.table.output_shapes[index]
     if op == "cat":
@@ -335,7 +347,7 @@ def _move(walk: Propagation, index: int) -> Shape:
     raise Unknown("this movement of data is not followed")
 
 
-def _padded(walk: Propagation, index: int, shape: Shape) -> Shape:
+def _padded(walk: Walk, index: int, shape: Shape) -> Shape:
     """A module of torch's pads by what it says; a function maybe by what its input lacks."""
     before, out = walk.table.input_shapes[index], walk.table.output_shapes[index]
     owner = walk.table.owners[int(walk.table.records["owner"][index])]
@@ -348,23 +360,24 @@ def _padded(walk: Propagation, index: int, shape: Shape) -> Shape:
     return tuple(now + (b - a) for now, a, b in axes)
 
 
-def _reduce(walk: Propagation, index: int) -> Shape:
+def _reduce(walk: Walk, index: int) -> Shape:
     before, out = walk.table.input_shapes[index], walk.table.output_shapes[index]
     return only(reduced(before, walk.operand(index, 0), out), "it reduces dimensions")
 
 
-RULES: dict[str, Rule] = {
+FOLLOW_RULES: dict[str, FollowRule] = {
     **dict.fromkeys(PRODUCTS, _product),
-    **dict.fromkeys(_CHANNEL_NORMS, _channel_norm),
-    **dict.fromkeys(_LAST_NORMS, _last_norm),
-    **dict.fromkeys(_KEEPING, _keeping),
-    **dict.fromkeys(_POOLS, _pool),
-    **dict.fromkeys(_ADAPTIVE, _adaptive_pool),
-    **dict.fromkeys(_RESIZING, _resize),
-    **dict.fromkeys(("reduce", "variance"), _reduce),
+    **dict.fromkeys(CHANNEL_NORMS, _channel_norm),
+    **dict.fromkeys(LAST_NORMS, _last_norm),
+    **dict.fromkeys(KEEPING, _keeping),
+    **dict.fromkeys(POOLS, _pool),
+    **dict.fromkeys(ADAPTIVE, _adaptive_pool),
+    **dict.fromkeys(RESIZING, _resize),
+    **dict.fromkeys(REDUCING, _reduce),
     "identity": _identity,
     "prelu": _prelu,
     "glu": _glu,
     "elementwise": _elementwise,
     "move": _move,
 }
+"""Rule by kind; a kind without one is not followed."""

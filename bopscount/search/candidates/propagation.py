@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 import bopscount._core as _core
 from bopscount.errors import InputError
+from bopscount.records.kinds import KIND_NAMES
 from bopscount.records.table import LEAF, Records
 from bopscount.search.candidates import follow
 from bopscount.search.candidates.shapes import (
@@ -30,10 +31,7 @@ from bopscount.search.candidates.shapes import (
     size_of,
     through_view,
 )
-
-Operand = tuple[int, int, bool]
-"""Its producer, the number of the network's input that it is, and whether it is a view."""
-KIND_NAMES = [row["name"] for row in _core.OP_TABLE]
+from bopscount.search.candidates.walk import Operand
 
 
 class Dataflow:
@@ -126,7 +124,7 @@ class Propagation:
 
     def _follow(self, index: int) -> None:
         try:
-            rule = follow.RULES.get(self.flow.kinds[index])
+            rule = follow.FOLLOW_RULES.get(self.flow.kinds[index])
             if rule is None:
                 raise Unknown("this kind of operation is not followed")
             out = rule(self, index)
