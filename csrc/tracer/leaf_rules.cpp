@@ -1,8 +1,11 @@
 #include "tracer/leaf_rules.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <iterator>
 
+#include "core/op_rows.hpp"
 #include "recording/recording.hpp"
 #include "recording/shape_rules.hpp"
 #include "tracer/names.hpp"
@@ -401,7 +404,8 @@ bool pixel_shuffle(const LeafRule &, const LeafModule &module, const Dims &in, L
   return true;
 }
 
-constexpr LeafRule rules[] = {
+/// Rules of the modules that need more than the shape of their input.
+constexpr LeafRule own_rules[] = {
     {"conv1d", Kind::conv, &conv, 1},
     {"conv2d", Kind::conv, &conv, 2},
     {"conv3d", Kind::conv, &conv, 3},
@@ -436,26 +440,9 @@ constexpr LeafRule rules[] = {
     {"adaptive_max_pool2d", Kind::adaptive_max_pool, &adaptive_pool, 2},
     {"adaptive_max_pool3d", Kind::adaptive_max_pool, &adaptive_pool, 3},
     {"upsample", Kind::upsample_nearest, &upsample},
-    {"relu", Kind::relu, &same_shape},
-    {"leaky_relu", Kind::leaky_relu, &same_shape},
     {"prelu", Kind::prelu, &prelu},
-    {"elu", Kind::elu, &same_shape},
-    {"selu", Kind::selu, &same_shape},
-    {"celu", Kind::celu, &same_shape},
-    {"hardtanh", Kind::hardtanh, &same_shape},
-    {"hardsigmoid", Kind::hardsigmoid, &same_shape},
-    {"hardswish", Kind::hardswish, &same_shape},
-    {"sigmoid", Kind::sigmoid, &same_shape},
-    {"tanh", Kind::tanh, &same_shape},
-    {"silu", Kind::silu, &same_shape},
     {"gelu", Kind::gelu, &gelu},
-    {"softplus", Kind::softplus, &same_shape},
-    {"mish", Kind::mish, &same_shape},
-    {"log_sigmoid", Kind::log_sigmoid, &same_shape},
-    {"softsign", Kind::softsign, &same_shape},
-    {"tanhshrink", Kind::tanhshrink, &same_shape},
     {"shrink", Kind::shrink, &shrink},
-    {"threshold", Kind::threshold, &same_shape},
     {"glu", Kind::glu, &glu},
     {"softmax", Kind::softmax, &softmax},
     {"log_softmax", Kind::log_softmax, &softmax},
@@ -468,6 +455,30 @@ constexpr LeafRule rules[] = {
     {"embedding", Kind::embedding, &embedding, 0, Takes::indices},
     {"pixel_shuffle", Kind::move, &pixel_shuffle, 0, Takes::anything},
 };
+
+/// Kinds that keep the shape and are no class of modules in torch.
+constexpr Kind functions_only[] = {Kind::quantize, Kind::normalize, Kind::cumulative};
+
+/// True for kinds whose output has the shape of the input, and of which nothing else is to be
+/// known: `same_shape` answers for the module of that name.
+constexpr bool only_keeps_shape(const OpKind &row) {
+  const auto has_own_rule = [&](const LeafRule &rule) { return rule.kind == row.kind; };
+  return row.shape == ShapeRule::same && row.weights == WeightRule::none &&
+         std::ranges::none_of(own_rules, has_own_rule) &&
+         std::ranges::find(functions_only, row.kind) == std::end(functions_only);
+}
+
+constexpr std::size_t n_rules =
+    std::size(own_rules) +
+    static_cast<std::size_t>(std::ranges::count_if(rows::table, only_keeps_shape));
+
+constexpr std::array<LeafRule, n_rules> rules = [] {
+  std::array<LeafRule, n_rules> all{};
+  auto next = std::ranges::copy(own_rules, all.begin()).out;
+  for (const OpKind &row : rows::table)
+    if (only_keeps_shape(row)) *next++ = {row.name, row.kind, &same_shape};
+  return all;
+}();
 
 } // namespace
 
