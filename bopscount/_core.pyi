@@ -88,12 +88,17 @@ def emit(
     shape: object | None = None,
     dtype: object | None = None,
     *,
-    channel_axis: int = 1,
+    channel_axis: int = ...,
     batched: bool = True,
     fields: dict[str, Any] | None = None,
     into: object | None = None,
 ) -> Any:
-    """Record an op; return `into`, or a new meta tensor of `shape`, or None."""
+    """Record an op; return `into`, or a new meta tensor of `shape`, or None.
+
+    Sizes follow from the first operand's shape, the output's, and `channel_axis`: 1 or -1, by
+    default what the kind's row says; for kinds of vectors such as softmax the dimension of the
+    vectors. Those of a matrix product follow from both operands. `fields` go before all that.
+    """
 
 def alias(tensor: object, base: object) -> None:
     """Record that `tensor` is a view of `base`, or `base` itself."""
@@ -105,8 +110,16 @@ def answer(
     attributes: dict[Any, Any],
     weight: object | None = None,
     bias: object | None = None,
+    dtype: object | None = None,
+    others: tuple[Any, ...] | None = None,
 ) -> Any:
-    """Return the output by the leaf rule for a module with such attributes, recorded, or None."""
+    """Return the output by the leaf rule for a module with such attributes, recorded, or None.
+
+    The output has the input's dtype unless `dtype` is given; `others` are further operands.
+    """
+
+def broadcast_shape(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return the shape that two shapes broadcast to, or None if they do not."""
 
 class BitSearch:
     """Sums over layers for rows of bit widths."""

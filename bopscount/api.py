@@ -26,7 +26,7 @@ from bopscount.tracing.inputs import ForwardCall
 from bopscount.tracing.measuring import measure
 from bopscount.tracing.model import module_of, on_meta
 from bopscount.tracing.options import TraceOptions
-from bopscount.tracing.recording import record
+from bopscount.tracing.recording import ValuesAsked, record
 from bopscount.tracing.table import build_table
 from bopscount.tracing.timing import time_leaves
 from bopscount.tracing.zero_weights import look_for_zeros
@@ -194,7 +194,10 @@ def _record(
     """Trace one forward call."""
     module = module_of(model)
     call = options.call_of(module)
-    return record(module, call, run=options.run, training=options.training), call
+    return record(module, call, _ASKED, run=options.run, training=options.training), call
+
+
+_ASKED = ValuesAsked()
 
 
 def _measure(

@@ -16,9 +16,7 @@ from torch import Tensor
 from bopscount._core import alias
 from bopscount.tracing.emitter import Emitter
 from bopscount.tracing.fields import (
-    attention_fields,
-    matmul_fields,
-    softmax_fields,
+    attention_of,
     three,
     three_paddings,
     weight_fields,
@@ -86,7 +84,8 @@ def _convolution(
 def _product(
     emitter: Emitter, op: str, left: Tensor, right: Tensor, out: Tensor, bias: Tensor | None = None
 ) -> None:
-    emitter.add("matmul", op, left, out, others=(right,), **matmul_fields(left, right, bias))
+    bias_elements = 0 if bias is None else bias.numel()
+    emitter.add("matmul", op, left, out, others=(right,), bias_elements=bias_elements)
 
 
 @_rule("matmul.mm")
@@ -142,7 +141,7 @@ def _attention(
 ) -> None:
     query, key, value = args[:3]
     mask = kwargs.get("attn_mask", kwargs.get("attn_bias"))
-    fields = attention_fields(query, key, value, mask, bool(kwargs.get("is_causal")))
+    fields = attention_of(query, key, value, mask, bool(kwargs.get("is_causal")))
     first = out[0] if isinstance(out, (tuple, list)) else out
     emitter.add("attention", op, query, first, others=(key, value), **fields)
 
@@ -157,7 +156,7 @@ def _batch_norm(emitter: Emitter, op: str, args: tuple[Any, ...], _kwargs: Any, 
     emitter.add("batch_norm", op, args[0], first, extra_elements=statistics, **fields)
 
 
-def _norm(kind: str, channel_axis: int, weight_at: int) -> Rule:
+def _norm(kind: str, weight_at: int) -> Rule:
     def rule(emitter: Emitter, op: str, args: tuple[Any, ...], _kwargs: Any, out: Any) -> None:
         weight = args[weight_at] if len(args) > weight_at else None
         bias = args[weight_at + 1] if len(args) > weight_at + 1 else None
@@ -165,14 +164,14 @@ def _norm(kind: str, channel_axis: int, weight_at: int) -> Rule:
         if isinstance(weight, Tensor):
             fields = weight_fields(weight, bias if isinstance(bias, Tensor) else None)
         first = out[0] if isinstance(out, (tuple, list)) else out
-        emitter.add(kind, op, args[0], first, channel_axis=channel_axis, **fields)
+        emitter.add(kind, op, args[0], first, **fields)
 
     return rule
 
 
-_rule("layer_norm.norm")(_norm("layer_norm", -1, 2))
-_rule("group_norm.norm")(_norm("group_norm", 1, 1))
-_rule("rms_norm.norm")(_norm("rms_norm", -1, 2))
+_rule("layer_norm.norm")(_norm("layer_norm", 2))
+_rule("group_norm.norm")(_norm("group_norm", 1))
+_rule("rms_norm.norm")(_norm("rms_norm", 2))
 
 
 def _pool(kind: str, rank: int) -> Rule:
@@ -214,7 +213,7 @@ for _rank in (2, 3):
     _rule(f"max_pool.fractional_pool{_rank}d")(_fractional_pool(_rank))
 
 
-def _plain(kind: str, channel_axis: int = 1) -> Rule:
+def _plain(kind: str) -> Rule:
     """Kinds that need nothing but the shapes of the first operand and the output."""
 
     def rule(emitter: Emitter, op: str, args: tuple[Any, ...], kwargs: Any, out: Any) -> None:
@@ -226,7 +225,7 @@ def _plain(kind: str, channel_axis: int = 1) -> Rule:
         extra = sum(other.numel() for other in operands[1:])
         emitter.add(
             kind, op, operand, first,
-            others=tuple(operands[1:]), channel_axis=channel_axis, extra_elements=extra,
+            others=tuple(operands[1:]), extra_elements=extra,
         )  # fmt: skip
 
     return rule
@@ -245,14 +244,14 @@ def tensors_in(values: tuple[Any, ...] | list[Any]) -> list[Tensor]:
 
 for _kind, _names in TORCH_NAMES.items():
     if "" in _names.aten:
-        _rule(f"{_kind}.")(_plain(_kind, -1 if _kind == "embedding" else 1))
+        _rule(f"{_kind}.")(_plain(_kind))
 
 
 @_rule("softmax.softmax", "log_softmax.softmax")
 def _softmax(emitter: Emitter, op: str, args: tuple[Any, ...], _kwargs: Any, out: Tensor) -> None:
     kind = "log_softmax" if "log" in op else "softmax"
     dim = args[1] if len(args) > 1 else -1
-    emitter.add(kind, op, args[0], out, **softmax_fields(tuple(args[0].shape), dim))
+    emitter.add(kind, op, args[0], out, channel_axis=dim)
 
 
 @_rule("distance.cdist")

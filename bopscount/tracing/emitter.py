@@ -23,7 +23,7 @@ class Emitter:
         output: Tensor,
         *,
         others: tuple[Tensor, ...] = (),
-        channel_axis: int = 1,
+        channel_axis: int | None = None,
         batched: bool = True,
         **fields: Any,
     ) -> None:
@@ -35,19 +35,21 @@ class Emitter:
             operand: First operand.
             output: Output; from here on the op is its producer.
             others: Further operands: who made them is recorded too.
-            channel_axis: Where the channels are, 1 or -1.
+            channel_axis: Where the channels are, 1 or -1, or the dimension of a softmax; by
+                default what the kind's row says.
             batched: Whether dimension 0 is the batch.
             fields: Further fields of the record, or others in place of these.
         """
         fields.setdefault("extra_elements", 0)
+        axis = {} if channel_axis is None else {"channel_axis": channel_axis}
         emit(
             KINDS[kind],
             op,
             (operand, *others),
             tuple(output.shape),
             output.dtype,
-            channel_axis=channel_axis,
             batched=batched,
             fields=fields,
             into=output,
+            **axis,
         )

@@ -46,79 +46,43 @@ def weight_fields(weight: Tensor, bias: Tensor | None = None) -> dict[str, Any]:
     return fields
 
 
-def matmul_fields(left: Tensor, right: Tensor, bias: Tensor | None = None) -> dict[str, Any]:
-    """(..., m, k) @ (..., k, n): batch x m rows of k, the weight is the right operand.
+def attention_fields(
+    batch: int, length: int, keys: int, width: int, value_width: int, *, mask: Tensor | None
+) -> dict[str, Any]:
+    """Return the sizes of scaled dot-product attention.
 
-    Example: (1, 12, 197, 64) @ (1, 12, 64, 197) has 12 x 197 rows, 64 in and 197 out.
+    Args:
+        batch: Samples x heads.
+        length: Queries of each.
+        keys: Keys, and values, of each.
+        width: Features of a query and of a key.
+        value_width: Features of a value, and of the output.
+        mask: The mask, if any.
+
+    Example: 12 heads of 197 tokens and 64 features: `attention_fields(12, 197, 197, 64, 64,
+    mask=None)`, of 12 x 197 x 197 x (64 + 64) macs.
     """
-    inner = left.shape[-1]
-    columns = right.shape[-1] if right.dim() > 1 else 1
-    rows = left.shape[-2] if left.dim() > 1 else 1
-    batch = batch_elements(tuple(left.shape[:-2]), tuple(right.shape[:-2]))
-    return {
-        "batch": batch * rows,
-        "in_channels": inner,
-        "in_positions": 1,
-        "out_channels": columns,
-        "out_positions": 1,
-        "extra_elements": 0,
-        **weight_fields(right, bias),
-    }
-
-
-def batch_elements(left: tuple[int, ...], right: tuple[int, ...]) -> int:
-    """Number of matrices that two batch shapes broadcast to."""
-    longer, shorter = (left, right) if len(left) >= len(right) else (right, left)
-    padded = (1,) * (len(longer) - len(shorter)) + shorter
-    return prod(max(a, b) if a and b else 0 for a, b in zip(longer, padded, strict=True))
-
-
-def softmax_fields(shape: tuple[int, ...], dim: int) -> dict[str, Any]:
-    """A softmax over `dim`: batch x in_positions vectors of in_channels each."""
-    rank = len(shape)
-    channels = shape[dim] if rank else 1
-    batch = shape[0] if rank > 1 and dim % rank != 0 else 1
-    positions = prod(shape) // max(1, channels * batch)
     return {
         "batch": batch,
-        "in_channels": channels,
-        "out_channels": channels,
-        "in_positions": positions,
-        "out_positions": positions,
+        "in_channels": width,
+        "in_positions": length,
+        "out_channels": value_width,
+        "out_positions": length,
+        "kernel": (keys, 1, 1),
+        "extra_elements": 0 if mask is None else mask.numel(),
+        "flags": 0 if mask is None else LAYER_FLAGS["masked"],
     }
 
 
-def attention_fields(
+def attention_of(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, causal: bool = False
 ) -> dict[str, Any]:
-    """Query (..., length, width), key (..., keys, width), value (..., keys, value width)."""
-    flags = LAYER_FLAGS["masked"] if mask is not None else 0
-    length = query.shape[-2]
-    return {
-        **weight_fields(key),
-        "batch": prod(query.shape[:-2]),
-        "in_channels": query.shape[-1],
-        "in_positions": length,
-        "out_channels": value.shape[-1],
-        "out_positions": length,
-        "kernel": (key.shape[-2], 1, 1),
-        "weight_elements": key.numel() + value.numel(),
-        "extra_elements": 0 if mask is None else mask.numel(),
-        "flags": flags | (LAYER_FLAGS["causal"] if causal else 0),
-    }
-
-
-def broadcast(left: tuple[int, ...], right: tuple[int, ...]) -> tuple[int, ...] | None:
-    """The shape that two shapes broadcast to, None if they do not."""
-    if left == right:
-        return left
-    longer, shorter = (left, right) if len(left) >= len(right) else (right, left)
-    offset = len(longer) - len(shorter)
-    shape = list(longer)
-    for index, size in enumerate(shorter, offset):
-        if shape[index] == size or size == 1:
-            continue
-        if shape[index] != 1:
-            return None
-        shape[index] = size
-    return tuple(shape)
+    """Return the fields of attention of (..., length, width) tensors."""
+    fields = attention_fields(
+        prod(query.shape[:-2]), query.shape[-2], key.shape[-2], query.shape[-1], value.shape[-1],
+        mask=mask,
+    )  # fmt: skip
+    fields |= weight_fields(key)
+    fields["weight_elements"] = key.numel() + value.numel()
+    fields["flags"] |= LAYER_FLAGS["causal"] if causal else 0
+    return fields

@@ -50,7 +50,7 @@ def record_quantized(
     if base in ("linear", "linear_dynamic"):
         weight, bias = args[1].unpack()
         fields = weight_fields(weight, bias)
-        emitter.add("linear", op, args[0], out, channel_axis=-1, **fields, **_dynamic(base))
+        emitter.add("linear", op, args[0], out, **fields, **_dynamic(base))
     elif base.removesuffix("_dynamic") in _CONVS:
         weight, bias = args[1].unpack()
         kind = "conv_transpose" if "transpose" in base else "conv"

@@ -11,14 +11,14 @@ from torch.nn.utils.rnn import PackedSequence
 from bopscount._core import KINDS, emit
 
 if TYPE_CHECKING:
-    from bopscount.tracing.driver import Driver
+    from bopscount.tracing.host import TraceHost
 
 _KINDS: dict[type, str] = {nn.LSTM: "lstm", nn.GRU: "gru", nn.RNN: "rnn"}
 _RANKS = (2, 3)
 _MAX_ARGS = 2
 
 
-def recurrent_rule(driver: Driver, module: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
+def recurrent_rule(host: TraceHost, module: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
     """One record a layer and direction; NotImplemented where torch should decide.
 
     Shapes: input (steps, batch, features), batch first or unbatched as the module
@@ -28,7 +28,7 @@ def recurrent_rule(driver: Driver, module: Any, args: tuple[Any, ...], kwargs: A
     packed = operand if isinstance(operand, PackedSequence) else None
     if packed is not None:
         operand = packed.data
-    if not isinstance(operand, Tensor) or len(args) > _MAX_ARGS or kwargs or driver.real:
+    if not isinstance(operand, Tensor) or len(args) > _MAX_ARGS or kwargs or host.real:
         return NotImplemented
     shape, dtype = tuple(operand.shape), operand.dtype
     weight = module.weight_ih_l0
@@ -62,7 +62,7 @@ def recurrent_rule(driver: Driver, module: Any, args: tuple[Any, ...], kwargs: A
         fields = recurrent_fields(module, suffix, steps)
         # The last one's output is the module's; those before have the same shape.
         output = emit(KINDS[kind], name, (operand, *given), output_shape, dtype, fields=fields)
-    another = driver.tracer.another
+    another = host.tracer.another
     if packed is not None:
         output = PackedSequence(output, *packed[1:])
     made = tuple(another(state, dtype) for state in states)

@@ -24,7 +24,7 @@ from bopscount.tracing.inputs import tensors_of
 from bopscount.tracing.recurrent import recurrent_fields, recurrent_rule, recurrent_suffixes
 
 if TYPE_CHECKING:
-    from bopscount.tracing.driver import Driver
+    from bopscount.tracing.host import TraceHost
 
 _MIN_RANK, _MAX_RANK = 2, 5
 
@@ -88,13 +88,13 @@ def record_registered(
 
 
 def answer_by_shape(
-    driver: Driver, bits: LayerBits, module: nn.Module, args: tuple[Any, ...], kwargs: Any
+    host: TraceHost, bits: LayerBits, module: nn.Module, args: tuple[Any, ...], kwargs: Any
 ) -> Any:
     """What a module whose kernels cannot be followed gives back, recorded as a float layer."""
     if bits.stand_in is not None:
-        return recurrent_rule(driver, bits.stand_in, args, kwargs)
+        return recurrent_rule(host, bits.stand_in, args, kwargs)
     x = args[0] if args else None
-    if driver.real or not isinstance(x, Tensor) or not (x.is_meta or bits.looks_up):
+    if host.real or not isinstance(x, Tensor) or not (x.is_meta or bits.looks_up):
         return NotImplemented
     name, shape = type(module).__name__, bits.weight_shape
     if shape is None:
@@ -102,14 +102,14 @@ def answer_by_shape(
     if bits.looks_up:
         out, dtype = (*x.shape, shape[1]), torch.get_default_dtype()
         fields = {"weight_elements": prod(out), "extra_elements": 0}
-        return emit(KINDS["embedding"], name, (x,), out, dtype, channel_axis=-1, fields=fields)
+        return emit(KINDS["embedding"], name, (x,), out, dtype, fields=fields)
     n_bias = (bits.logical_params or prod(shape)) - prod(shape)
     if len(shape) == _MIN_RANK:
         if not x.dim() or x.shape[-1] != shape[1]:
             return NotImplemented  # its forward says what does not fit
         fields = {"weight_elements": prod(shape), "bias_elements": n_bias, "extra_elements": 0}
         out = (*x.shape[:-1], shape[0])
-        return emit(KINDS["linear"], name, (x,), out, channel_axis=-1, fields=fields)
+        return emit(KINDS["linear"], name, (x,), out, fields=fields)
     leaf = f"conv{'_transpose' if 'Transpose' in name else ''}{len(shape) - _MIN_RANK}d"
     if leaf not in LEAF_RULES:
         return NotImplemented
@@ -136,7 +136,7 @@ def _check_rank(name: str, shape: tuple[int, ...]) -> None:
 def _by_shape(shape: tuple[int, ...], operand: Tensor) -> dict[str, Any]:
     """Record fields for a weight of shape (out, in / groups, *kernel)."""
     if len(shape) == _MIN_RANK:
-        return {"channel_axis": -1, "weight_elements": prod(shape)}
+        return {"weight_elements": prod(shape)}
     channels = operand.shape[1] if operand.dim() > 1 else shape[1]
     return {
         "weight_elements": prod(shape),

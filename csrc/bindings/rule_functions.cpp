@@ -1,4 +1,9 @@
+#include <pybind11/stl.h>
+
+#include <optional>
+
 #include "bindings/bindings.hpp"
+#include "recording/shape_rules.hpp"
 #include "tracer/torch_overrides.hpp"
 #include "tracer/tracer.hpp"
 
@@ -15,7 +20,7 @@ bool is_named(PyObject *keywords, Py_ssize_t i, const char *name) {
 
 // Rules call these two for every op: parsing the arguments here takes a third of pybind11's time.
 
-/// emit(kind, op, operands, shape=None, dtype=None, *, channel_axis=1, batched=True,
+/// emit(kind, op, operands, shape=None, dtype=None, *, channel_axis, batched=True,
 /// fields=None, into=None).
 PyObject *emit(PyObject *, PyObject *const *args, Py_ssize_t n_args, PyObject *keywords) {
   return guarded([&]() -> PyObject * {
@@ -71,13 +76,27 @@ void register_rule_functions(py::module_ &module) {
   module.def(
       "answer",
       [](std::size_t rule, const py::str &op, const py::object &input, const py::dict &attributes,
-         const py::object &weight, const py::object &bias) {
-        return active_tracer().leaves().answer_function(rule, op.ptr(), input.ptr(),
-                                                        attributes.ptr(), weight.ptr(), bias.ptr());
+         const py::object &weight, const py::object &bias, const py::object &dtype,
+         const std::optional<py::tuple> &others) {
+        return active_tracer().leaves().answer_function(
+            rule, op.ptr(), input.ptr(), attributes.ptr(), weight.ptr(), bias.ptr(), dtype.ptr(),
+            others ? others->ptr() : Py_None);
       },
       py::arg("rule"), py::arg("op"), py::arg("input"), py::arg("attributes"),
-      py::arg("weight") = py::none(), py::arg("bias") = py::none(),
+      py::arg("weight") = py::none(), py::arg("bias") = py::none(), py::arg("dtype") = py::none(),
+      py::arg("others") = py::none(),
       "Return the output by the leaf rule for a module with such attributes, recorded, or None.");
+  module.def(
+      "broadcast_shape",
+      [](const py::tuple &left, const py::tuple &right) -> py::object {
+        Dims one, other, out;
+        if (!tracer::to_dims(left.ptr(), one) || !tracer::to_dims(right.ptr(), other) ||
+            !broadcast_shape(one, other, out))
+          return py::none();
+        return py::reinterpret_steal<py::object>(tracer::to_tuple(out).release());
+      },
+      py::arg("left"), py::arg("right"),
+      "Return the shape that two shapes broadcast to, or None if they do not.");
   module.def("torch_function", &tracer::make_torch_function,
              "Return the method that is a function mode's __torch_function__.");
   module.attr("handle_torch_function") = tracer::make_handle_torch_function();

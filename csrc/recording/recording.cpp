@@ -38,6 +38,24 @@ void set_sizes(Layer &layer, const Dims &in, const Dims &out, int channel_axis, 
   }
 }
 
+void set_vector_sizes(Layer &layer, const Dims &dims, std::size_t dim) {
+  const bool batched = dims.rank > 1 && dim != 0;
+  layer.in_channels = layer.out_channels = dims.rank > 0 ? dims[dim] : 1;
+  layer.batch = batched ? dims[0] : 1;
+  layer.in_positions = 1;
+  for (std::size_t i = batched ? 1 : 0; i < dims.rank; ++i)
+    if (i != dim) layer.in_positions *= dims[i];
+  layer.out_positions = layer.in_positions;
+}
+
+void set_product_sizes(Layer &layer, const Dims &left, const Dims &right, const Dims &out) {
+  const bool by_matrix = right.rank > 1;
+  layer.batch = out.elements(0, by_matrix && out.rank > 0 ? out.rank - 1 : out.rank);
+  layer.in_channels = left.rank > 0 ? left[left.rank - 1] : 1;
+  layer.out_channels = by_matrix ? right[right.rank - 1] : 1;
+  layer.in_positions = layer.out_positions = 1;
+}
+
 std::int32_t Recording::add(const Layer &layer, const Dims &in, const Dims &out, const Slot *inputs,
                             std::size_t n_inputs, std::size_t n_carriers) {
   const auto index = static_cast<std::int32_t>(layers_.size());

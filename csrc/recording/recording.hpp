@@ -15,6 +15,14 @@ namespace bopscount {
 /// tensor has one dimension less and a batch of 1.
 void set_sizes(Layer &layer, const Dims &in, const Dims &out, int channel_axis, bool batched);
 
+/// Fill the sizes of vectors along dimension `dim`: channels are their length, and positions their
+/// number a sample. Vectors along dimension 0, or of a tensor that is one, have no batch.
+void set_vector_sizes(Layer &layer, const Dims &dims, std::size_t dim);
+
+/// Fill the sizes of the matrix product (..., m, k) @ (..., k, n) of shape `out`: a batch of as
+/// many rows as the product has, of k channels in and n out.
+void set_product_sizes(Layer &layer, const Dims &left, const Dims &right, const Dims &out);
+
 /// Where an operand came from.
 struct Source {
   std::int32_t producer = -1; ///< the record that made it, -1: none

@@ -77,11 +77,7 @@ PyObject *FastAnswers::matmul(const FastOp &op, PyObject *args, PyObject *keywor
   const Form *form = forms_.form_of(out, left.dtype);
   Layer layer;
   recorder_.describe(layer, operands, 2, form, 1, true);
-  set_second(layer, right);
-  layer.batch = out.elements(0, out.rank - 1);
-  layer.in_channels = a[a.rank - 1];
-  layer.out_channels = b[b.rank - 1];
-  layer.in_positions = layer.out_positions = 1;
+  recorder_.describe_product(layer, operands, form);
   return record_new(op, layer, operands, 2, form);
 }
 

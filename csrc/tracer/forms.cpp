@@ -16,7 +16,9 @@ const Dtype &Forms::dtype_of(PyObject *dtype) {
   const auto name = py::str(py::handle(dtype)).cast<std::string>();
   const bool index = name == "torch.int64" || name == "torch.int32";
   const bool integer = name.find("int") != std::string::npos;
-  const Dtype about{static_cast<std::uint8_t>(bytes), floating.get() == Py_True, index, integer};
+  const bool complex = name.find("complex") != std::string::npos;
+  const Dtype about{static_cast<std::uint8_t>(bytes), floating.get() == Py_True, index, integer,
+                    complex};
   return dtypes_.emplace(dtype, about).first->second;
 }
 

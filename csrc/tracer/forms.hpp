@@ -14,6 +14,10 @@ struct Dtype {
   bool floating;
   bool index;   ///< int32 or int64, the dtypes of indices
   bool integer; ///< of any width, quantized dtypes too
+  bool complex;
+
+  /// Whether the values are whole numbers or levels: neither floats nor complex.
+  bool quantised() const { return !floating && !complex; }
 };
 
 /// A shape and a dtype.

@@ -62,7 +62,8 @@ bool LeafAnswers::answer_module(const Node &node, std::int32_t index, Value &val
 }
 
 py::object LeafAnswers::answer_function(std::size_t rule, PyObject *op, PyObject *input,
-                                        PyObject *attributes, PyObject *weight, PyObject *bias) {
+                                        PyObject *attributes, PyObject *weight, PyObject *bias,
+                                        PyObject *dtype, PyObject *others) {
   LeafModule view;
   view.dict = attributes;
   const auto elements = [&](PyObject *parameter) -> std::int64_t {
@@ -79,8 +80,17 @@ py::object LeafAnswers::answer_function(std::size_t rule, PyObject *op, PyObject
   const Form *out = nullptr;
   if (!seen_.look(input, value) || !ask(leaf_rules()[rule], view, *value.form, out, answer))
     return py::none();
+  if (dtype != Py_None && dtype != out->dtype) {
+    out = forms_.form_of(answer.out, dtype);
+    answer.layer.output_item_bytes = forms_.dtype_of(dtype).item_bytes;
+    answer.layer.output_bits = static_cast<std::uint8_t>(8 * answer.layer.output_item_bytes);
+  }
+  std::vector<Recording::Slot> slots{value.slot};
+  if (others != Py_None)
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(others); ++i)
+      slots.push_back(seen_.slot_of(PyTuple_GET_ITEM(others, i)));
   const std::int32_t at =
-      recorder_.add(answer.layer, op, value.form->dims, answer.out, &value.slot, 1, 1);
+      recorder_.add(answer.layer, op, value.form->dims, answer.out, slots.data(), slots.size(), 1);
   return py::reinterpret_steal<py::object>(seen_.tensor_of(output_of(answer, value, out, at)));
 }
 

@@ -16,9 +16,10 @@ public:
   /// Replace a leaf module's input by its output, recorded. False if its rule is not certain.
   bool answer_module(const Node &node, std::int32_t index, Value &value);
   /// Return a function's output by the rule for a module with such attributes, recorded; None
-  /// if the rule is not certain.
+  /// if the rule is not certain. The output has `dtype` unless that is None; `others` are further
+  /// operands, a tuple or None, of which it is recorded who made them.
   py::object answer_function(std::size_t rule, PyObject *op, PyObject *input, PyObject *attributes,
-                             PyObject *weight, PyObject *bias);
+                             PyObject *weight, PyObject *bias, PyObject *dtype, PyObject *others);
 
 private:
   bool ask(const LeafRule &rule, const LeafModule &view, const Form &in, const Form *&out,

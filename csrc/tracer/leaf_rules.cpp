@@ -308,14 +308,7 @@ bool softmax(const LeafRule &, const LeafModule &module, const Dims &in, LeafAns
   }
   if (dim < 0) dim += rank;
   if (dim < 0 || dim >= rank) return false;
-  Layer &layer = answer.layer;
-  layer.in_channels = layer.out_channels = in[static_cast<std::size_t>(dim)];
-  layer.batch = rank > 1 && dim != 0 ? in[0] : 1;
-  layer.in_positions = 1;
-  for (std::size_t i = 0; i < in.rank; ++i)
-    if (i != static_cast<std::size_t>(dim) && !(i == 0 && rank > 1 && dim != 0))
-      layer.in_positions *= in[i];
-  layer.out_positions = layer.in_positions;
+  set_vector_sizes(answer.layer, in, static_cast<std::size_t>(dim));
   answer.out = in;
   return true;
 }

@@ -48,6 +48,17 @@ void Recorder::describe(Layer &layer, const Value *operands, std::size_t n_opera
     layer.input_bits_source = BitSource::dtype;
 }
 
+void Recorder::describe_product(Layer &layer, const Value *operands, const Form *out) {
+  const Form &right = *operands[1].form;
+  const Dtype &dtype = forms_.dtype_of(right.dtype);
+  set_product_sizes(layer, operands[0].form->dims, right.dims, out->dims);
+  layer.weight_elements = right.dims.elements();
+  layer.weight_item_bytes = dtype.item_bytes;
+  layer.weight_bits = static_cast<std::uint8_t>(8 * dtype.item_bytes);
+  if (dtype.quantised()) layer.weight_bits_source = BitSource::dtype;
+  layer.extra_elements = 0;
+}
+
 void Recorder::put(PyObject *tensor, Recording::Slot slot, std::int32_t record) {
   if (slot == Recording::no_slot)
     seen_.add(tensor, recording_.new_slot(record));
@@ -80,7 +91,16 @@ py::object Recorder::emit(const Op &op) {
   const Form *out = forms_.form_of(dims, dtype);
   Layer layer;
   layer.kind = op.kind;
-  describe(layer, operands.data(), operands.size(), out, op.channel_axis, op.batched);
+  const OpKind &row = op_table()[op.kind];
+  int axis = op.channel_axis;
+  if (axis == axis_of_kind) axis = row.axis == ChannelAxis::last ? -1 : 1;
+  describe(layer, operands.data(), operands.size(), out, axis, op.batched);
+  if (row.axis == ChannelAxis::any && op.channel_axis != axis_of_kind) {
+    if (axis < 0) axis += static_cast<int>(dims.rank);
+    set_vector_sizes(layer, dims, static_cast<std::size_t>(axis < 0 ? 0 : axis));
+  }
+  if (row.shape == ShapeRule::product && row.weights == WeightRule::operand && operands.size() > 1)
+    describe_product(layer, operands.data(), out);
   if (op.fields != Py_None) {
     if (!PyDict_Check(op.fields)) throw py::type_error("fields must be a dict");
     set_fields(layer, op.fields);

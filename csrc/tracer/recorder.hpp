@@ -8,13 +8,16 @@
 
 namespace bopscount::tracer {
 
+/// `Op::channel_axis` where the kind's row says which it is.
+inline constexpr int axis_of_kind = 1 << 16;
+
 /// Arguments of `emit`.
 struct Op {
   std::uint16_t kind = 0;
   PyObject *name = nullptr;
   PyObject *operands = nullptr; ///< a tuple of tensors
   PyObject *shape = Py_None, *dtype = Py_None, *fields = Py_None, *into = Py_None;
-  int channel_axis = 1;
+  int channel_axis = axis_of_kind;
   bool batched = true;
 };
 
@@ -61,6 +64,8 @@ public:
   /// Set the fields of a record that follow from its operands and output.
   void describe(Layer &layer, const Value *operands, std::size_t n_operands, const Form *out,
                 int channel_axis, bool batched);
+  /// Set the sizes and the weight of a matrix product of two operands.
+  void describe_product(Layer &layer, const Value *operands, const Form *out);
   /// Record that `record` wrote an existing tensor, on memory `slot` if it has one.
   void put(PyObject *tensor, Recording::Slot slot, std::int32_t record);
   /// Return a new tensor as the output of `record`; a new reference.

@@ -380,4 +380,21 @@ FOLLOW_RULES: dict[str, FollowRule] = {
     "elementwise": _elementwise,
     "move": _move,
 }
-"""Rule by kind; a kind without one is not followed."""
+"""Op kind -> how its output's shape and its weights follow."""
+
+NOT_FOLLOWED: dict[str, str] = {
+    "invalid": "no op",
+    "uncalled": "a module that was never called",
+    "parameters": "parameters of inner modules",
+    "uncounted": "an op that has no rule",
+    "bilinear": "its weight joins two operands",
+    "matmul": "either operand may have turned or cut what it was made from",
+    "attention": "heads and features are cut out of one dimension",
+    "rnn": "its weights are those of several gates and steps",
+    "lstm": "its weights are those of several gates and steps",
+    "gru": "its weights are those of several gates and steps",
+    "embedding": "the size of its table does not follow from its sizes",
+    "grid_sample": "its grid is an operand",
+    "distance": "either operand may be a view",
+}
+"""Op kind -> why a change of shapes that reaches it is an error."""

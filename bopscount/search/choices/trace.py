@@ -22,7 +22,7 @@ from bopscount.tracing.driver import Driver
 from bopscount.tracing.inputs import ForwardCall, device_and_dtype
 from bopscount.tracing.model import module_of
 from bopscount.tracing.options import TraceOptions
-from bopscount.tracing.recording import record
+from bopscount.tracing.recording import ValuesAsked, record
 from bopscount.tracing.table import build_table
 
 MAX_STATES = 4096
@@ -132,6 +132,7 @@ class _Tracer:
         self._modules, self._call, self._options, self._rules = modules, call, options, rules
         self._bits = None if options.bits is None else _PathBits(options.bits)
         self._traced: dict[Any, _Traced] = {}
+        self._asked = ValuesAsked()
         self._shared = _Shared(modules)
         self.notes: list[str] = []
 
@@ -212,7 +213,7 @@ class _Tracer:
         name = f"slot {index}, alternative {choice}"
         try:
             driver = record(
-                module, self._input(module, index, signal), run=self._options.run,
+                module, self._input(module, index, signal), self._asked, run=self._options.run,
                 training=self._options.training, forward=forward,
             )  # fmt: skip
         except TraceError as error:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bopscount._core import LEAF_RULES, answer
 from bopscount.tracing.functions.registry import generic, rule
-from bopscount.tracing.host import Rule
+from bopscount.tracing.host import Rule, TraceHost
 from bopscount.tracing.torch_names import REQUIRED, Functions
 
 
@@ -19,7 +19,7 @@ def _as_leaf(_kind: str, group: Functions) -> Rule:
     op, signature = group.op, group.takes
     number, names = LEAF_RULES.index(op), tuple(signature)
 
-    def handler(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def handler(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         kwargs = dict(kwargs)
         x = args[0] if args else kwargs.pop("input", None)
         if len(args) > len(names) + 1 or kwargs.keys() - signature.keys():
@@ -55,7 +55,7 @@ def _or_torch(output: Any) -> Any:
 
 
 @rule("softmax.softmin")
-def _softmin(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _softmin(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     given = {**dict(zip(("input", "dim", "_stacklevel", "dtype"), args, strict=False)), **kwargs}
     x = given["input"]
     if given.get("dtype") is not None:
@@ -65,7 +65,7 @@ def _softmin(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, An
 
 
 @rule("lp_pool.lp_pool1d", "lp_pool.lp_pool2d", "lp_pool.lp_pool3d")
-def _lp_pool(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _lp_pool(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     names = ("input", "norm_type", "kernel_size", "stride", "ceil_mode")
     given = {"stride": None, "ceil_mode": False, **dict(zip(names, args, strict=False)), **kwargs}
     x = given["input"]
@@ -74,7 +74,7 @@ def _lp_pool(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, An
 
 
 @rule("group_norm")
-def _group_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _group_norm(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     names = ("input", "num_groups", "weight", "bias", "eps")
     given = {"weight": None, "bias": None, **dict(zip(names, args, strict=False)), **kwargs}
     x, weight, groups = given["input"], given["weight"], given["num_groups"]
@@ -91,7 +91,9 @@ def _group_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str,
 
 
 @rule("instance_norm")
-def _instance_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _instance_norm(
+    host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
     names = ("input", "running_mean", "running_var", "weight", "bias", "use_input_stats")
     given = {**dict.fromkeys(names), **dict(zip(names, args, strict=False)), **kwargs}
     x, weight = given["input"], given["weight"]
@@ -106,7 +108,7 @@ def _instance_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[s
 
 
 @rule("upsample_nearest.interpolate")
-def _interpolate(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _interpolate(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     names = ("input", "size", "scale_factor", "mode", "align_corners", "recompute_scale_factor")
     given = {**dict.fromkeys(names), **dict(zip(names, args, strict=False)), **kwargs}
     x, size, factor = given["input"], given["size"], given["scale_factor"]

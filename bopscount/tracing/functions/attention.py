@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from bopscount._core import KINDS, LAYER_FLAGS, alias, emit
+from bopscount._core import KINDS, alias, emit
+from bopscount.tracing.fields import attention_fields
 from bopscount.tracing.functions.registry import rule
 
 if TYPE_CHECKING:
@@ -45,11 +46,11 @@ def _is_vector(vector: Tensor | None, length: int, dtype: torch.dtype) -> bool:
 
 @rule("attention.multi_head_attention_forward")
 def _multi_head_attention(
-    driver: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """Projections, attention, output projection; torch's own order and shapes."""
     given = {**dict(zip(_NAMES, args, strict=False)), **kwargs}
-    if driver.real or given["add_zero_attn"] or (given["training"] and given["dropout_p"]):
+    if host.real or given["add_zero_attn"] or (given["training"] and given["dropout_p"]):
         return NotImplemented
     if any(given.get(name) is not None for name in _UNUSUAL):
         return NotImplemented
@@ -66,7 +67,7 @@ def _multi_head_attention(
     if scores is None:
         return NotImplemented
     attended, scores_shape = scores
-    return attended, _weights(driver, scores_shape, attended.dtype, given)
+    return attended, _weights(host, scores_shape, attended.dtype, given)
 
 
 def _attend(
@@ -117,19 +118,14 @@ def _attend(
         _project(x, (*shape[:2], width), w, bias is not None)
         for x, shape, w in zip(operands, shapes, weights, strict=True)
     )
-    mask = masks.get("attn_mask")
+    of_head = width // heads
     fields = {
+        **attention_fields(
+            batch * heads, length, keys, of_head, of_head, mask=masks.get("attn_mask")
+        ),
         "weight_bits": 8 * dtype.itemsize,
         "weight_item_bytes": dtype.itemsize,
-        "batch": batch * heads,
-        "in_channels": width // heads,
-        "in_positions": length,
-        "out_channels": width // heads,
-        "out_positions": length,
-        "kernel": (keys, 1, 1),
         "weight_elements": 2 * keys * batch * width,
-        "extra_elements": 0 if mask is None else mask.numel(),
-        "flags": 0 if mask is None else LAYER_FLAGS["masked"],
     }
     attended = emit(
         KINDS["attention"], "multi_head_attention_forward", projected, shapes[0], fields=fields
@@ -148,26 +144,24 @@ def _project(x: Tensor, shape: tuple[int, ...], weight: Tensor, has_bias: bool) 
         "bias_elements": width if has_bias else 0,
         "extra_elements": 0,
     }
-    out: Tensor = emit(
-        KINDS["linear"], "linear", (x, weight), shape, channel_axis=-1, fields=fields
-    )
+    out: Tensor = emit(KINDS["linear"], "linear", (x, weight), shape, fields=fields)
     return out
 
 
 def _weights(
-    driver: TraceHost, scores: tuple[int, ...], dtype: torch.dtype, given: dict[str, Any]
+    host: TraceHost, scores: tuple[int, ...], dtype: torch.dtype, given: dict[str, Any]
 ) -> Tensor | None:
     """The attention weights that come out beside the output, if they are asked for."""
     if not given.get("need_weights", True):
         return None
     if given.get("average_attn_weights", True):
         scores = (scores[0], *scores[2:])
-    weights: Tensor = driver.tracer.another(scores, dtype)
+    weights: Tensor = host.tracer.another(scores, dtype)
     return weights
 
 
 def attention_rule(
-    driver: TraceHost,
+    host: TraceHost,
     module: nn.MultiheadAttention,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
@@ -178,7 +172,7 @@ def attention_rule(
     the weights that come out are (batch, length, keys), or with the heads second.
     """
     given = {**dict(zip(("query", "key", "value"), args, strict=False)), **kwargs}
-    if len(given) != len(args) + len(kwargs) or driver.real or given.get("is_causal"):
+    if len(given) != len(args) + len(kwargs) or host.real or given.get("is_causal"):
         return NotImplemented
     if given.get("key_padding_mask") is not None or given.get("attn_mask") is not None:
         return NotImplemented
@@ -213,4 +207,4 @@ def attention_rule(
         turned_back = attended.transpose(0, 1)
         alias(turned_back, attended)
         attended = turned_back
-    return attended, _weights(driver, scores, attended.dtype, given)
+    return attended, _weights(host, scores, attended.dtype, given)

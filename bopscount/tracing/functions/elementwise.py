@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
-from bopscount._core import KINDS, emit
-from bopscount.tracing.fields import broadcast
+from bopscount._core import KINDS, broadcast_shape, emit
 from bopscount.tracing.functions.registry import generic, rule
-from bopscount.tracing.host import Rule
+from bopscount.tracing.host import Rule, TraceHost
 from bopscount.tracing.torch_names import Functions
 
 
@@ -22,13 +21,13 @@ def _binary(kind: str, group: Functions) -> Rule:
     kind_number, name = KINDS[kind], group.op
     compares, divides = group.by == "comparison", group.by == "division"
 
-    def handler(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def handler(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if len(args) != 2 or kwargs:
             return NotImplemented
         left, right = args
         left_is, right_is = isinstance(left, Tensor), isinstance(right, Tensor)
         if left_is and right_is:
-            shape = broadcast(tuple(left.shape), tuple(right.shape))
+            shape = broadcast_shape(tuple(left.shape), tuple(right.shape))
             if shape is None:
                 return NotImplemented
             operands: tuple[Tensor, ...] = (left, right)
@@ -69,8 +68,8 @@ _REVERSED = {Tensor.__rsub__, Tensor.__rtruediv__}
 def _binary_in_place(kind: str, group: Functions) -> Rule:
     kind_number, name = KINDS[kind], group.op
 
-    def handler(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if len(args) != 2 or kwargs or driver.real:
+    def handler(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if len(args) != 2 or kwargs or host.real:
             return NotImplemented
         target, other = args
         if not isinstance(target, Tensor) or not _is_writable(target):
@@ -78,7 +77,7 @@ def _binary_in_place(kind: str, group: Functions) -> Rule:
         shape = tuple(target.shape)
         operands: tuple[Tensor, ...] = (target,)
         if isinstance(other, Tensor):
-            if broadcast(shape, tuple(other.shape)) != shape:
+            if broadcast_shape(shape, tuple(other.shape)) != shape:
                 return NotImplemented
             if other.dtype.is_complex or other.dtype is torch.bool and name == "sub":
                 return NotImplemented
@@ -100,7 +99,7 @@ def _unary(kind: str, group: Functions) -> Rule:
     """Return a rule for functions of one tensor that keep its shape and float dtype."""
     kind_number, name, takes = KINDS[kind], group.op or kind, tuple(group.takes)
 
-    def handler(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def handler(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         x = args[0] if args else kwargs.get("input")
         if not isinstance(x, Tensor) or not x.dtype.is_floating_point:
             return NotImplemented
@@ -111,7 +110,7 @@ def _unary(kind: str, group: Functions) -> Rule:
                 return NotImplemented
             in_place = given.get("inplace", False)
         shape = tuple(x.shape)
-        if in_place and not driver.real:
+        if in_place and not host.real:
             if not _is_writable(x):
                 return NotImplemented
             return emit(kind_number, name, (x,), shape, into=x)
@@ -146,8 +145,8 @@ def _activation_arguments(
 def _unary_in_place(kind: str, group: Functions) -> Rule:
     kind_number, name = KINDS[kind], group.op
 
-    def handler(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if driver.real or len(args) != 1 or kwargs or not _is_writable(args[0]):
+    def handler(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if host.real or len(args) != 1 or kwargs or not _is_writable(args[0]):
             return NotImplemented
         x = args[0]
         return emit(kind_number, name, (x,), tuple(x.shape), into=x)
@@ -156,7 +155,7 @@ def _unary_in_place(kind: str, group: Functions) -> Rule:
 
 
 @rule("elementwise.pow")
-def _pow(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _pow(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if kwargs or len(args) != 2 or type(args[1]) not in (int, float):
         return NotImplemented
     x = args[0]
@@ -166,7 +165,7 @@ def _pow(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
 
 
 @rule("hardtanh.clamp")
-def _clamp(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _clamp(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if not 1 <= len(args) <= 3 or kwargs.keys() - {*("min", "max")[len(args) - 1 :]}:
         return NotImplemented
     x = args[0]
@@ -179,7 +178,7 @@ def _clamp(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 
 
 @rule("dropout")
-def _dropout(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _dropout(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     names = ("input", "p", "training", "inplace")
     given = {**dict(zip(names, args, strict=False)), **kwargs}
     if len(given) != len(args) + len(kwargs) or given.keys() - {*names}:
@@ -196,22 +195,22 @@ def _dropout(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, An
 
 
 @rule("elementwise.where")
-def _where(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _where(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if kwargs or len(args) != 3:
         return NotImplemented
     tensors = tuple(value for value in args if isinstance(value, Tensor))
     if not tensors or not all(isinstance(a, Tensor) for a in args):
         return NotImplemented
     condition, one, other = args if func is torch.where else (args[1], args[0], args[2])
-    shape = broadcast(tuple(args[0].shape), tuple(args[1].shape))
-    shape = None if shape is None else broadcast(shape, tuple(args[2].shape))
+    shape = broadcast_shape(tuple(args[0].shape), tuple(args[1].shape))
+    shape = None if shape is None else broadcast_shape(shape, tuple(args[2].shape))
     if shape is None or one.dtype is not other.dtype or condition.dtype is not torch.bool:
         return NotImplemented
     return emit(KINDS["elementwise"], "where", tensors, shape, one.dtype)
 
 
 @rule("move.masked_fill")
-def _masked_fill(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _masked_fill(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if kwargs or len(args) != 3 or type(args[2]) not in (int, float):
         return NotImplemented
     x, mask = args[:2]
@@ -219,7 +218,7 @@ def _masked_fill(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str
         return NotImplemented
     if mask.dtype is not torch.bool:
         return NotImplemented
-    shape = broadcast(tuple(x.shape), tuple(mask.shape))
+    shape = broadcast_shape(tuple(x.shape), tuple(mask.shape))
     if shape is None:
         return NotImplemented
     return emit(KINDS["move"], "masked_fill", (x, mask), shape)

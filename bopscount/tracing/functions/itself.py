@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from bopscount.tracing.functions.registry import MAKERS, rule
+from bopscount.tracing.host import TraceHost
 from bopscount.tracing.torch_names import existing
 
 CHANGES = (
@@ -18,12 +19,12 @@ MAKERS.update(CHANGES, HANDS_OUT)
 
 
 @rule(*CHANGES)
-def _changed(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    driver.guard.keep(args[0])
+def _changed(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    host.guard.keep(args[0])
     return NotImplemented
 
 
 @rule(*HANDS_OUT)
-def _handed_out(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    driver.guard.about_to_write(args[0])
+def _handed_out(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    host.guard.about_to_write(args[0])
     return NotImplemented

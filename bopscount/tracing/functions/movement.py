@@ -10,11 +10,12 @@ from torch import Tensor
 
 from bopscount._core import KINDS, alias, emit
 from bopscount.tracing.functions.registry import rule
+from bopscount.tracing.host import TraceHost
 from bopscount.tracing.inputs import CONSTANT_ELEMENTS
 
 
 @rule("move.reshape")
-def _reshape(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _reshape(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     # A copy only where strides demand it, which the traced tensors do not show.
     out = func(*args, **kwargs)
     alias(out, args[0] if args else kwargs["input"])
@@ -22,7 +23,7 @@ def _reshape(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, An
 
 
 @rule("move.contiguous")
-def _contiguous(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _contiguous(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     x = args[0]
     if kwargs:
         return NotImplemented
@@ -32,17 +33,17 @@ def _contiguous(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str,
 
 
 @rule("move.clone")
-def _clone(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _clone(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if kwargs or len(args) != 1:
         return NotImplemented
     return emit(KINDS["move"], "clone", (args[0],), tuple(args[0].shape))
 
 
 @rule("move.cast")
-def _cast(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _cast(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if kwargs or len(args) != 1:
         return NotImplemented
-    return _cast_to(driver, args[0], _CASTS[func.__name__])
+    return _cast_to(host, args[0], _CASTS[func.__name__])
 
 
 _CASTS = {
@@ -56,16 +57,16 @@ _CASTS = {
 }
 
 
-def _cast_to(driver: Any, x: Tensor, dtype: torch.dtype, copy: bool = False) -> Any:
+def _cast_to(host: Any, x: Tensor, dtype: torch.dtype, copy: bool = False) -> Any:
     if x.dtype is dtype and not copy:
         return x
     return emit(KINDS["move"], "to", (x,), tuple(x.shape), dtype)
 
 
 @rule("move.to")
-def _to(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _to(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Casts; a move to another device stays on meta, where the trace lives."""
-    x = _on_meta(driver, args[0])
+    x = _on_meta(host, args[0])
     if x is None:
         return NotImplemented
     if func is not Tensor.to:
@@ -74,7 +75,7 @@ def _to(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -
             wanted = wanted.dtype
         if not isinstance(wanted, torch.dtype):
             return NotImplemented
-        return _cast_to(driver, x, wanted)
+        return _cast_to(host, x, wanted)
     names = ("device", "dtype", "non_blocking", "copy")
     if len(args) > 1 and isinstance(args[1], (torch.dtype, Tensor)):
         names = ("dtype", "non_blocking", "copy", "device")
@@ -101,31 +102,31 @@ def _to(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -
         return NotImplemented
     if order in _RANKS:
         copy = True  # the values move
-    return _cast_to(driver, x, wanted or x.dtype, copy=copy)
+    return _cast_to(host, x, wanted or x.dtype, copy=copy)
 
 
 _RANKS = {torch.channels_last: 4, torch.channels_last_3d: 5}
 
 
 @rule("move.device")
-def _move_device(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    x = _on_meta(driver, args[0])
+def _move_device(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    x = _on_meta(host, args[0])
     return NotImplemented if x is None else x
 
 
-def _on_meta(driver: Any, x: Tensor) -> Tensor | None:
+def _on_meta(host: Any, x: Tensor) -> Tensor | None:
     """A tensor where the trace lives; None where the model is run for real."""
-    if driver.real:
+    if host.real:
         return None
     if x.is_meta:
         return x
-    meta: Tensor = driver.to_meta(x)
+    meta: Tensor = host.to_meta(x)
     alias(meta, x)
     return meta
 
 
 @rule("move.cat")
-def _cat(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _cat(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     tensors = args[0] if args else kwargs.get("tensors")
     dim = args[1] if len(args) > 1 else kwargs.get("dim", kwargs.get("axis", 0))
     if "out" in kwargs or not isinstance(tensors, (tuple, list)) or type(dim) is not int:
@@ -157,7 +158,7 @@ def _cat(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
 
 
 @rule("move.stack")
-def _stack(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _stack(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     tensors = args[0] if args else kwargs.get("tensors")
     dim = args[1] if len(args) > 1 else kwargs.get("dim", 0)
     if "out" in kwargs or not isinstance(tensors, (tuple, list)) or type(dim) is not int:
@@ -176,7 +177,7 @@ def _stack(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 
 
 @rule("move.index")
-def _look_up(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _look_up(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Rows by a tensor of numbers; any other advanced index is torch's."""
     x, index = args
     if not isinstance(index, Tensor) or index.dtype not in (torch.int64, torch.int32):
@@ -188,9 +189,9 @@ def _look_up(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, An
 
 
 @rule("move.fill_in_place")
-def _fill(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _fill(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     x = args[0]
-    if driver.real or kwargs or not x.is_meta or type(x) is not Tensor:
+    if host.real or kwargs or not x.is_meta or type(x) is not Tensor:
         return NotImplemented
     if any(type(value) not in (int, float, bool) for value in args[1:]):
         return NotImplemented
@@ -198,7 +199,7 @@ def _fill(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any])
 
 
 @rule("move.permuted")
-def _permuted(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _permuted(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     names = ("input", "dims") if func.__name__ == "flip" else ("input", "shifts", "dims")
     given = {"dims": (), **dict(zip(names, args, strict=False)), **kwargs}
     x, dims = given.get("input"), given["dims"]
@@ -218,7 +219,7 @@ def _permuted(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, A
 
 
 @rule("move.gather")
-def _gather(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _gather(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if kwargs or len(args) != 3 or not isinstance(args[2], Tensor):
         return NotImplemented
     x, dim, index = args
@@ -238,18 +239,18 @@ _NEW = (Tensor.new_zeros, Tensor.new_ones, Tensor.new_empty)
 
 
 @rule("move.constant")
-def _factory(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _factory(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """What depends on shapes only is a constant: small ones may keep their values."""
-    if driver.real:
+    if host.real:
         return NotImplemented
-    if not driver.keeps_values and func in _NEW and args[0].is_meta:
+    if not host.keeps_values and func in _NEW and args[0].is_meta:
         shape = args[1] if len(args) == 2 and isinstance(args[1], (tuple, list)) else args[1:]
         if not kwargs and all(type(size) is int and size >= 0 for size in shape):
-            driver.dropped_values = True
+            host.dropped_values = True
             return emit(KINDS["move"], func.__name__, (), tuple(shape), args[0].dtype)
     out = func(*args, **kwargs)
-    if out.is_meta and not driver.keeps_values:
-        driver.dropped_values = True
+    if out.is_meta and not host.keeps_values:
+        host.dropped_values = True
     elif out.is_meta and out.numel() <= CONSTANT_ELEMENTS:
         with suppress(RuntimeError, ValueError, TypeError):  # some dtypes have no kernel
             out = func(*args, **{**kwargs, "device": "cpu"})
@@ -258,7 +259,7 @@ def _factory(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, An
 
 
 @rule("move.pad")
-def _pad(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _pad(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     x = args[0] if args else kwargs.get("input")
     pad = args[1] if len(args) > 1 else kwargs.get("pad")
     mode = args[2] if len(args) > 2 else kwargs.get("mode", "constant")

@@ -9,11 +9,12 @@ from torch import Tensor
 
 from bopscount._core import KINDS, emit
 from bopscount.tracing.functions.registry import rule
+from bopscount.tracing.host import TraceHost
 
 
 @rule("move.pack_padded_sequence")
-def _pack(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if kwargs or len(args) != 3 or driver.real:
+def _pack(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if kwargs or len(args) != 3 or host.real:
         return NotImplemented
     x, lengths, batch_first = args
     if not isinstance(lengths, Tensor) or lengths.is_meta or x.dim() < 2:
@@ -25,8 +26,8 @@ def _pack(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any])
 
 
 @rule("move.pad_packed_sequence")
-def _pad(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    if kwargs or len(args) != 5 or driver.real or args[1].is_meta:
+def _pad(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    if kwargs or len(args) != 5 or host.real or args[1].is_meta:
         return NotImplemented
     data = args[0]
     padded, lengths = func(torch.zeros(data.shape[0], 1), *args[1:])

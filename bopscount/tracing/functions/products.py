@@ -9,21 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bopscount._core import KINDS, emit
-from bopscount.tracing.fields import (
-    attention_fields,
-    broadcast,
-    matmul_fields,
-    three,
-    weight_fields,
-)
+from bopscount._core import KINDS, LEAF_RULES, answer, broadcast_shape, emit
+from bopscount.tracing.fields import attention_of, weight_fields
 from bopscount.tracing.functions.registry import rule
-from bopscount.tracing.host import Rule
+from bopscount.tracing.host import Rule, TraceHost
 from bopscount.tracing.torch_names import RANKS
 
 
 @rule("matmul.addmm")
-def _addmm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _addmm(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if len(args) != 3 or kwargs.keys() - {"alpha", "beta"}:
         return NotImplemented
     bias, left, right = args
@@ -34,25 +28,25 @@ def _addmm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     shape = (*a[:-1], b[-1])
     if a[:-2] != b[:-2] or a[-1] != b[-2] or not left.dtype is right.dtype is bias.dtype:
         return NotImplemented
-    if broadcast(tuple(bias.shape), shape) != shape:
+    if broadcast_shape(tuple(bias.shape), shape) != shape:
         return NotImplemented
     return emit(
         KINDS["matmul"],
         func.__name__,
         (left, right, bias),
         shape,
-        fields=matmul_fields(left, right, bias),
+        fields={"bias_elements": bias.numel()},
     )
 
 
 @rule("matmul.grouped_mm")
-def _grouped_mm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _grouped_mm(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Rows sorted by expert: every row meets one expert's matrix."""
     given = {**dict(zip(("left", "right", "offs"), args, strict=False)), **kwargs}
     left = given.get("left", given.get("self", given.get("mat_a")))
     right = given.get("right", given.get("mat2", given.get("mat_b")))
     offsets = given.get("offs")
-    if driver.real or left is None or right is None or offsets is None:
+    if host.real or left is None or right is None or offsets is None:
         return NotImplemented
     if tuple(offsets.shape) != tuple(right.shape[:1]) or offsets.dtype is not torch.int32:
         return NotImplemented
@@ -99,7 +93,7 @@ def _letters(equation: str) -> tuple[str, str, str, tuple[str, ...]] | None:
 
 
 @rule("matmul.einsum")
-def _einsum(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _einsum(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Two operands, a letter a dimension: a batched product over the letters they share."""
     operands = args[1] if len(args) == 2 and isinstance(args[1], (tuple, list)) else args[1:]
     if kwargs or type(args[0]) is not str or len(operands) != 2:
@@ -131,7 +125,7 @@ def _einsum(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any
 
 
 @rule("attention.scaled_dot_product_attention")
-def _attention(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _attention(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     names = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
     given = {**dict(zip(names, args, strict=False)), **kwargs}
     query, key, value = given["query"], given["key"], given["value"]
@@ -158,9 +152,9 @@ def _attention(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, 
         scores = (*q[:-1], k[-2])
         if mask.dtype not in (torch.bool, query.dtype) or given.get("is_causal"):
             return NotImplemented
-        if broadcast(scores, tuple(mask.shape)) != scores:
+        if broadcast_shape(scores, tuple(mask.shape)) != scores:
             return NotImplemented
-    fields = attention_fields(query, key, value, mask, bool(given.get("is_causal")))
+    fields = attention_of(query, key, value, mask, bool(given.get("is_causal")))
     operands = (query, key, value) if mask is None else (query, key, value, mask)
     return emit(
         KINDS["attention"], "scaled_dot_product_attention", operands, (*q[:-1], v[-1]),
@@ -170,8 +164,9 @@ def _attention(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, 
 
 def _conv(rank: int) -> Rule:
     names = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+    number = LEAF_RULES.index(f"conv{rank}d")
 
-    def handler(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def handler(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         given = {**dict(zip(names, args, strict=False)), **kwargs}
         x, weight, bias = given["input"], given["weight"], given.get("bias")
         # Quantised tensors of other libraries need not be tensors: torch asks them.
@@ -192,36 +187,20 @@ def _conv(rank: int) -> Rule:
         groups = given.get("groups", 1)
         if stride is None or padding is None or dilation is None or type(groups) is not int:
             return NotImplemented
-        channels, kernel = x.shape[-rank - 1], tuple(weight.shape[2:])
-        if (
-            groups < 1
-            or not channels
-            or weight.shape[1] * groups != channels
-            or weight.shape[0] % groups
-        ):
+        if groups < 1 or weight.shape[0] % groups:
             return NotImplemented
-        sizes = []
-        for size, k, s, p, d in zip(
-            x.shape[-rank:], kernel, stride, padding, dilation, strict=True
-        ):
-            room = size + 2 * p - d * (k - 1) - 1
-            if room < 0 or min(s, size, k, d) < 1 or p < 0:
-                return NotImplemented
-            sizes.append(room // s + 1)
-        batch = tuple(x.shape[: -rank - 1])
-        fields = {
-            **weight_fields(weight, bias),
+        attributes = {
+            "in_channels": weight.shape[1] * groups,
+            "out_channels": weight.shape[0],
             "groups": groups,
-            "kernel": three(kernel),
-            "stride": three(stride),
-            "padding": (*padding, 0, 0)[:3],
-            "dilation": three(dilation),
-            "extra_elements": 0,
+            "kernel_size": tuple(weight.shape[2:]),
+            "stride": stride,
+            "padding": padding,
+            "dilation": dilation,
+            "padding_mode": "zeros",
         }
-        return emit(
-            KINDS["conv"], f"conv{rank}d", (x, weight), (*batch, weight.shape[0], *sizes),
-            batched=bool(batch), fields=fields,
-        )  # fmt: skip
+        out = answer(number, f"conv{rank}d", x, attributes, weight, bias, others=(weight,))
+        return NotImplemented if out is None else out
 
     return handler
 

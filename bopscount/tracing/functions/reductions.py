@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
-from bopscount._core import KINDS, emit
-from bopscount.tracing.fields import softmax_fields, weight_fields
+from bopscount._core import KINDS, LEAF_RULES, answer, emit
+from bopscount.tracing.fields import weight_fields
 from bopscount.tracing.functions.registry import generic, rule
-from bopscount.tracing.host import Rule
+from bopscount.tracing.host import Rule, TraceHost
 from bopscount.tracing.torch_names import Functions
 
 
@@ -36,7 +36,7 @@ def _reduced_shape(shape: tuple[int, ...], dim: Any, keepdim: bool) -> tuple[int
 def _reduction(kind: str, group: Functions) -> Rule:
     name = group.op
 
-    def handler(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def handler(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         x = args[0] if args else kwargs.get("input")
         dim = args[1] if len(args) > 1 else kwargs.get("dim")
         keepdim = args[2] if len(args) > 2 else kwargs.get("keepdim", False)
@@ -53,7 +53,9 @@ def _reduction(kind: str, group: Functions) -> Rule:
 
 
 def _softmax(kind: str) -> Rule:
-    def handler(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    number = LEAF_RULES.index(kind)
+
+    def handler(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         in_python = func is F.softmax or func is F.log_softmax
         names = ("input", "dim", "_stacklevel", "dtype") if in_python else ("input", "dim", "dtype")
         given = {**dict(zip(names, args, strict=False)), **kwargs}
@@ -66,11 +68,8 @@ def _softmax(kind: str) -> Rule:
             return NotImplemented
         if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
             return NotImplemented
-        shape = tuple(x.shape)
-        if not -len(shape) <= dim < len(shape):
-            return NotImplemented
-        fields = softmax_fields(shape, dim)
-        return emit(KINDS[kind], kind, (x,), shape, dtype or x.dtype, fields=fields)
+        out = answer(number, kind, x, {"dim": dim}, dtype=dtype)
+        return NotImplemented if out is None else out
 
     return handler
 
@@ -79,45 +78,33 @@ rule("softmax")(_softmax("softmax"))
 rule("log_softmax")(_softmax("log_softmax"))
 
 
-@rule("layer_norm")
-def _layer_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    given = dict(zip(("input", "normalized_shape", "weight", "bias", "eps"), args, strict=False))
-    given.update(kwargs)
-    x, weight, bias = given["input"], given.get("weight"), given.get("bias")
-    if not isinstance(given["normalized_shape"], (tuple, list)):
-        return NotImplemented
-    normalized, shape = tuple(given["normalized_shape"]), tuple(x.shape)
-    if bias is not None and (bias.dtype is not x.dtype or tuple(bias.shape) != normalized):
-        return NotImplemented
-    if not x.dtype.is_floating_point or not normalized:
-        return NotImplemented
-    if shape[-len(normalized) :] != normalized:
-        return NotImplemented
-    if weight is not None and (weight.dtype is not x.dtype or tuple(weight.shape) != normalized):
-        return NotImplemented
-    fields = {} if weight is None else weight_fields(weight, bias)
-    return emit(KINDS["layer_norm"], "layer_norm", (x,), shape, channel_axis=-1, fields=fields)
+def _trailing_norm(kind: str, *others: str) -> Rule:
+    number, names = LEAF_RULES.index(kind), ("input", "normalized_shape", "weight", *others)
+
+    def handler(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        given = {**dict(zip(names, args, strict=False)), **kwargs}
+        x, weight, bias = given["input"], given.get("weight"), given.get("bias")
+        if not isinstance(given["normalized_shape"], (tuple, list)):
+            return NotImplemented
+        normalized = tuple(given["normalized_shape"])
+        for vector in (weight, bias):
+            if vector is not None and (
+                vector.dtype is not x.dtype or tuple(vector.shape) != normalized
+            ):
+                return NotImplemented
+        bias = None if weight is None else bias
+        out = answer(number, kind, x, {"normalized_shape": normalized}, weight, bias)
+        return NotImplemented if out is None else out
+
+    return handler
 
 
-@rule("rms_norm")
-def _rms_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    given = {**dict(zip(("input", "normalized_shape", "weight"), args, strict=False)), **kwargs}
-    x, weight = given["input"], given.get("weight")
-    if not isinstance(given["normalized_shape"], (tuple, list)):
-        return NotImplemented
-    normalized, shape = tuple(given["normalized_shape"]), tuple(x.shape)
-    if not x.dtype.is_floating_point or not normalized:
-        return NotImplemented
-    if shape[-len(normalized) :] != normalized:
-        return NotImplemented
-    if weight is not None and (weight.dtype is not x.dtype or tuple(weight.shape) != normalized):
-        return NotImplemented
-    fields = {} if weight is None else weight_fields(weight)
-    return emit(KINDS["rms_norm"], "rms_norm", (x,), shape, channel_axis=-1, fields=fields)
+rule("layer_norm")(_trailing_norm("layer_norm", "bias", "eps"))
+rule("rms_norm")(_trailing_norm("rms_norm"))
 
 
 @rule("normalize")
-def _normalize(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _normalize(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     given = {
         "dim": 1,
         **dict(zip(("input", "p", "dim", "eps", "out"), args, strict=False)),
@@ -132,7 +119,7 @@ def _normalize(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, 
 
 
 @rule("batch_norm")
-def _batch_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _batch_norm(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if func is torch.batch_norm:
         return NotImplemented
     names = ("input", "running_mean", "running_var", "weight", "bias", "training")
@@ -154,8 +141,8 @@ def _batch_norm(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str,
 
 
 @rule(Tensor._is_all_true)
-def _asserted(driver: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _asserted(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """What torch._check_tensor_all asks: with unknown values, the check is taken to hold."""
-    if driver.real or not args[0].is_meta:
+    if host.real or not args[0].is_meta:
         return NotImplemented
     return torch.ones((), dtype=torch.bool)
