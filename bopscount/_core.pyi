@@ -37,17 +37,30 @@ def new_layers(n_layers: int) -> NDArray[np.void]:
     """An array of n_layers records of LAYER_DTYPE, every field at its default."""
 
 def count_layers(
-    layers: NDArray[np.void], rules: str = "torchstat", out: NDArray[np.void] | None = None
+    layers: NDArray[np.void],
+    rules: str = "torchstat",
+    out: NDArray[np.void] | None = None,
+    discount_zeros: bool = False,
 ) -> NDArray[np.void]:
-    """Costs of every record, as an array of COST_DTYPE (into `out` if given)."""
+    """Return the costs of every record as an array of COST_DTYPE (`out` if given).
 
-def count_totals(layers: NDArray[np.void], rules: str = "torchstat") -> tuple[int, ...]:
-    """Exact sums over all records, one int per metric in the order of METRICS."""
+    With `discount_zeros` a record of a kind of weights "product" whose `nonzero_weights` are
+    known (0 or more) costs what these weights cost.
+    """
+
+def count_totals(
+    layers: NDArray[np.void], rules: str = "torchstat", discount_zeros: bool = False
+) -> tuple[int, ...]:
+    """Return exact sums over all records, one int per metric in the order of METRICS."""
 
 def count_groups(
-    layers: NDArray[np.void], groups: NDArray[np.int32], n_groups: int, rules: str = "torchstat"
+    layers: NDArray[np.void],
+    groups: NDArray[np.int32],
+    n_groups: int,
+    rules: str = "torchstat",
+    discount_zeros: bool = False,
 ) -> list[tuple[int, ...]]:
-    """Exact sums by group: record i belongs to groups[i] (int32), or to none at -1."""
+    """Return exact sums by group: record i belongs to groups[i] (int32), or to none at -1."""
 
 def count_candidates(
     records: NDArray[np.void],

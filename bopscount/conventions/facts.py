@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 import bopscount._core as _core
 from bopscount.records.kinds import MAC_KINDS
-from bopscount.records.nonzero import nonzero_macs
 from bopscount.records.parameters import is_low_bit, operand_bits, stored_weights
 from bopscount.records.table import LEAF, Records, name_layer
 
@@ -88,8 +87,14 @@ class Facts:
 
     @cached_property
     def nonzero_macs(self) -> Integers:
-        """MACs without those of weights that are known to be zero."""
-        return nonzero_macs(self.table, self.macs)
+        """MACs without those of weights that are known to be zero.
+
+        Example: 36,864 MACs of 576 weights, of which 144 are not zero: 64 x 144 = 9,216.
+        """
+        costs: npt.NDArray[Any] = name_layer(
+            _core.count_layers, self.table, self.table.records, "full", discount_zeros=True
+        )
+        return costs["macs"].astype(np.int64)
 
     @cached_property
     def parameters(self) -> int:

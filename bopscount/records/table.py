@@ -12,6 +12,7 @@ import bopscount._core as _core
 from bopscount.errors import InputError
 from bopscount.records.kinds import KIND_NAMES
 from bopscount.records.modules import Node
+from bopscount.records.nonzero import check_zeros_known
 from bopscount.records.rule_sets import check_rules
 from bopscount.records.totals import Totals
 
@@ -132,19 +133,16 @@ class Records:
         )
 
     def totals(self, rules: str = "torchstat", discount_zeros: bool = False) -> Totals:
-        """Exact sums over all layers, on demand without what zero weights cost.
+        """Return exact sums over all layers, on demand without the costs of zero weights.
 
         Raises:
             InputError: If zeros are to be discounted and the table does not know them.
         """
         if discount_zeros:
-            from bopscount.records.nonzero import check_zeros_known, discounted_costs
-
             check_zeros_known(self)
-            check_rules(rules)
-            columns = zip(*discounted_costs(self, rules), strict=True)
-            return Totals(*map(sum, columns))
-        return Totals(*name_layer(_core.count_totals, self, self.records, check_rules(rules)))
+        return Totals(
+            *name_layer(_core.count_totals, self, self.records, check_rules(rules), discount_zeros)
+        )
 
     def owner_path(self, owner: int) -> str:
         """Module path of a row, with its role in parentheses."""
@@ -164,14 +162,22 @@ def _shapes(records: Any, side: str) -> list[tuple[int, ...]]:
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
-def name_layer(function: Any, records: Records | None, *args: Any) -> Any:
-    """Calls the core; its errors get the path of the layer they are about."""
+def name_layer(function: Any, records: Records | None, *args: Any, **options: Any) -> Any:
+    """Call a function of the core, and name the layer in its errors.
+
+    Raises:
+        InputError: If a record cannot be counted.
+        OverflowError: If a cost of a layer is over 2**63 - 1.
+    """
     try:
-        return function(*args)
+        return function(*args, **options)
     except (OverflowError, ValueError) as error:
         index = getattr(error, "layer_index", None)
         if index is None or records is None:
             raise
         owner = records.owner_path(int(records.records["owner"][index]))
-        error.args = (f"{owner or 'the model'}: {error.args[0]}",)
+        text = f"{owner or 'the model'}: {error.args[0]}"
+        if isinstance(error, ValueError):
+            raise InputError(text) from None
+        error.args = (text,)
         raise

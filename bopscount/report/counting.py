@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 import bopscount._core as _core
 from bopscount.records.kinds import KIND_NAMES, MAC_KINDS
-from bopscount.records.nonzero import discounted_costs
+from bopscount.records.nonzero import check_zeros_known
 from bopscount.records.parameters import stored_parameters
 from bopscount.records.table import LEAF, Records, name_layer
-from bopscount.records.totals import METRIC_NAMES, Totals, named_costs
+from bopscount.records.totals import Totals, named_costs
 from bopscount.records.uncounted import uncounted_ops
 from bopscount.report.options import ReportOptions
 from bopscount.report.report import Report
@@ -42,9 +42,16 @@ def count_records(
     rules, discount_zeros = options.rules, options.discount_zeros
     records = table.records
     owners, kinds = np.ascontiguousarray(records["owner"]), records["kind"].astype(np.int32)
-    group_sums = _sums_without_zeros if discount_zeros else _sums
-    by_owner = group_sums(table, owners, len(table.owners), rules)
-    by_kind = group_sums(table, kinds, len(KIND_NAMES), rules)
+    if discount_zeros:
+        check_zeros_known(table)
+
+    def sums(groups: npt.NDArray[np.int32], n_groups: int) -> list[tuple[int, ...]]:
+        found: list[tuple[int, ...]] = name_layer(
+            _core.count_groups, table, records, groups, n_groups, rules, discount_zeros
+        )
+        return found
+
+    by_owner, by_kind = sums(owners, len(table.owners)), sums(kinds, len(KIND_NAMES))
     functional = (records["flags"] & _FUNCTIONAL) != 0
     left_out: Counter[str] = Counter()
     if rules == "torchstat":
@@ -73,26 +80,6 @@ def count_records(
         discount_zeros=discount_zeros,
         table=table,
     )
-
-
-def _sums(
-    table: Records, groups: npt.NDArray[np.int32], n_groups: int, rules: str
-) -> list[tuple[int, ...]]:
-    """Costs by group, summed by the core."""
-    sums: list[tuple[int, ...]] = name_layer(
-        _core.count_groups, table, table.records, groups, n_groups, rules
-    )
-    return sums
-
-
-def _sums_without_zeros(
-    table: Records, groups: npt.NDArray[np.int32], n_groups: int, rules: str
-) -> list[tuple[int, ...]]:
-    """The same without zero weights, which the core does not know of."""
-    sums = [[0] * len(METRIC_NAMES) for _ in range(n_groups)]
-    for group, costs in zip(groups.tolist(), discounted_costs(table, rules), strict=True):
-        sums[group] = [total + cost for total, cost in zip(sums[group], costs, strict=True)]
-    return [tuple(costs) for costs in sums]
 
 
 def _rows(

@@ -29,8 +29,8 @@ void translate(std::exception_ptr pointer) {
   }
 }
 
-py::array py_count_layers(const py::array &layers, const std::string &rules,
-                          const py::object &out) {
+py::array py_count_layers(const py::array &layers, const std::string &rules, const py::object &out,
+                          bool discount_zeros) {
   const auto records = layers_of(layers);
   const Rules rule_set = rules_of(rules);
   if (!out.is_none() && !py::isinstance<py::array>(out))
@@ -44,24 +44,24 @@ py::array py_count_layers(const py::array &layers, const std::string &rules,
   const std::span<Costs> target{static_cast<Costs *>(costs.mutable_data()), records.size()};
   {
     py::gil_scoped_release release;
-    count_layers(records, rule_set, target);
+    count_layers(records, rule_set, target, discount_zeros);
   }
   return costs;
 }
 
-py::tuple py_count_totals(const py::array &layers, const std::string &rules) {
+py::tuple py_count_totals(const py::array &layers, const std::string &rules, bool discount_zeros) {
   const auto records = layers_of(layers);
   const Rules rule_set = rules_of(rules);
   CostSums sums;
   {
     py::gil_scoped_release release;
-    sums = count_totals(records, rule_set);
+    sums = count_totals(records, rule_set, discount_zeros);
   }
   return to_tuple(sums);
 }
 
 py::list py_count_groups(const py::array &layers, const py::array &groups, py::ssize_t n_groups,
-                         const std::string &rules) {
+                         const std::string &rules, bool discount_zeros) {
   const auto records = layers_of(layers);
   const Rules rule_set = rules_of(rules);
   require_layout(groups, py::dtype::of<std::int32_t>(), "groups");
@@ -80,7 +80,7 @@ py::list py_count_groups(const py::array &layers, const py::array &groups, py::s
   std::vector<CostSums> sums(static_cast<std::size_t>(n_groups));
   {
     py::gil_scoped_release release;
-    count_groups(records, group_of, rule_set, sums);
+    count_groups(records, group_of, rule_set, sums, discount_zeros);
   }
   py::list values(n_groups);
   for (std::size_t group = 0; group < sums.size(); ++group) values[group] = to_tuple(sums[group]);
@@ -138,15 +138,18 @@ void register_count(py::module_ &module) {
   module.attr("METRICS") = py::tuple(names);
   module.attr("COST_DTYPE") = cost_dtype();
 
+  const auto discount_zeros = py::arg("discount_zeros").noconvert() = false;
   module.def("count_layers", &py_count_layers, py::arg("layers").noconvert(),
-             py::arg("rules") = "torchstat", py::arg("out") = py::none(),
-             "Costs of every record, as an array of COST_DTYPE (into `out` if given).");
+             py::arg("rules") = "torchstat", py::arg("out") = py::none(), discount_zeros,
+             "Return the costs of every record as an array of COST_DTYPE (`out` if given).");
   module.def("count_totals", &py_count_totals, py::arg("layers").noconvert(),
-             py::arg("rules") = "torchstat",
-             "Exact sums over all records, one int per metric in the order of METRICS.");
-  module.def("count_groups", &py_count_groups, py::arg("layers").noconvert(),
-             py::arg("groups").noconvert(), py::arg("n_groups"), py::arg("rules") = "torchstat",
-             "Exact sums by group: record i belongs to groups[i] (int32), or to none at -1.");
+             py::arg("rules") = "torchstat", discount_zeros,
+             "Return exact sums over all records, one int per metric in the order of METRICS.");
+  module.def(
+      "count_groups", &py_count_groups, py::arg("layers").noconvert(),
+      py::arg("groups").noconvert(), py::arg("n_groups"), py::arg("rules") = "torchstat",
+      discount_zeros,
+      "Return exact sums by group: record i belongs to groups[i] (int32), or to none at -1.");
   module.def("empty_call", [] {}, "Does nothing; what a call into the core costs.");
 }
 

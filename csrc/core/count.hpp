@@ -51,17 +51,22 @@ public:
 
 /// Writes the costs of layers[i] to costs[i]; both have the same length.
 /// Throws LayerError or LayerOverflow.
-void count_layers(std::span<const Layer> layers, Rules rules, std::span<Costs> costs);
+///
+/// With `discount_zeros` a layer whose non-zero weights are known costs what these cost, if its
+/// kind is `prunable`: of its macs their share, rounded down, and of its weight memory theirs.
+void count_layers(std::span<const Layer> layers, Rules rules, std::span<Costs> costs,
+                  bool discount_zeros = false);
 
 /// Sums over all layers. Throws LayerError or LayerOverflow.
-CostSums count_totals(LayerRow layers, Rules rules);
-inline CostSums count_totals(std::span<const Layer> layers, Rules rules) {
-  return count_totals(LayerRow(layers), rules);
+CostSums count_totals(LayerRow layers, Rules rules, bool discount_zeros = false);
+inline CostSums count_totals(std::span<const Layer> layers, Rules rules,
+                             bool discount_zeros = false) {
+  return count_totals(LayerRow(layers), rules, discount_zeros);
 }
 
 /// Adds the costs of layers[i] to sums[groups[i]]; a group of -1 is left out.
 /// `groups` has the length of `layers`, its values are below sums.size().
 void count_groups(std::span<const Layer> layers, std::span<const std::int32_t> groups, Rules rules,
-                  std::span<CostSums> sums);
+                  std::span<CostSums> sums, bool discount_zeros = false);
 
 } // namespace bopscount

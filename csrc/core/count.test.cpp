@@ -60,9 +60,9 @@ Layer big_matmul() {
   return layer;
 }
 
-Costs cost(const Layer &layer, Rules rules) {
+Costs cost(const Layer &layer, Rules rules, bool discount_zeros = false) {
   std::array<Costs, 1> costs;
-  bopscount::count_layers({&layer, 1}, rules, costs);
+  bopscount::count_layers({&layer, 1}, rules, costs, discount_zeros);
   return costs[0];
 }
 
@@ -75,9 +75,9 @@ bool is(const CostSums &sums, Metric metric, Int128 expected) {
 }
 
 /// The message of the LayerError that counting `layer` throws.
-std::string refusal(const Layer &layer) {
+std::string refusal(const Layer &layer, bool discount_zeros = false) {
   try {
-    cost(layer, Rules::full);
+    cost(layer, Rules::full, discount_zeros);
   } catch (const LayerError &error) {
     return error.what();
   }
@@ -269,6 +269,63 @@ TEST_CASE("the layers of a group add up, and those of group -1 are left out") {
 
 TEST_CASE("no layers cost nothing") {
   CHECK(is(bopscount::count_totals({}, Rules::full), Metric::macs, 0));
+}
+
+TEST_CASE("zero weights of a convolution save their macs and their memory") {
+  Layer layer = resnet18_conv1();
+  layer.nonzero_weights = layer.weight_elements / 4;
+  const std::int64_t macs = 118'013'952 / 4, outputs = 802'816, zeros = 9'408 - 2'352;
+  const Costs torchstat = cost(layer, Rules::torchstat, true);
+  CHECK(value(torchstat, Metric::params) == 9'408);
+  CHECK(value(torchstat, Metric::macs) == macs);
+  CHECK(value(torchstat, Metric::flops) == macs);
+  CHECK(value(torchstat, Metric::madd) == 2 * macs - outputs);
+  CHECK(value(torchstat, Metric::ops_x64) == 64 * macs);
+  CHECK(value(torchstat, Metric::mem_read) == 639'744 - 4 * zeros);
+  CHECK(value(torchstat, Metric::mem_write) == 3'211'264);
+  CHECK(cost(layer, Rules::torchstat) == cost(resnet18_conv1(), Rules::torchstat));
+  layer.nonzero_weights = -1;
+  CHECK(cost(layer, Rules::full, true) == cost(resnet18_conv1(), Rules::full));
+}
+
+TEST_CASE("zero weights of a low-bit convolution save Bops, and bits of its memory") {
+  Layer layer = low_bit_conv(3, 2);
+  const Costs dense = cost(layer, Rules::full);
+  layer.nonzero_weights = 36'864 / 2 + 1;
+  const Costs sparse = cost(layer, Rules::full, true);
+  const std::int64_t macs = INT64_C(56) * 56 * layer.nonzero_weights;
+  CHECK(value(sparse, Metric::macs) == macs);
+  CHECK(value(sparse, Metric::bops) == 6 * macs);
+  CHECK(value(sparse, Metric::ops_x64) == 6 * macs);
+  CHECK(value(sparse, Metric::flops) == value(dense, Metric::flops));
+  CHECK(value(sparse, Metric::mem_read) == (64 * 56 * 56 * 2 + 3 * layer.nonzero_weights + 7) / 8);
+}
+
+TEST_CASE("zeros are discounted exactly where a dense layer needs 128 bits") {
+  Layer layer = layer_of(Kind::linear);
+  layer.batch = INT64_C(1) << 31;
+  layer.in_channels = layer.out_channels = INT64_C(1) << 16;
+  layer.weight_elements = INT64_C(1) << 32;
+  CHECK_THROWS_AS(cost(layer, Rules::full), LayerOverflow);
+  layer.nonzero_weights = 3;
+  CHECK(value(cost(layer, Rules::full, true), Metric::macs) == INT64_C(3) << 31);
+  layer.nonzero_weights = layer.weight_elements;
+  CHECK_THROWS_AS(cost(layer, Rules::full, true), LayerOverflow);
+}
+
+TEST_CASE("a weight that is another op's output has no zeros to discount") {
+  Layer layer = big_matmul();
+  layer.weight_elements = 1;
+  layer.nonzero_weights = 0;
+  CHECK(cost(layer, Rules::full, true) == cost(layer, Rules::full));
+}
+
+TEST_CASE("more non-zero weights than weights are refused where zeros are discounted") {
+  Layer layer = resnet18_conv1();
+  layer.nonzero_weights = 9'409;
+  CHECK(refusal(layer) == "");
+  CHECK(refusal(layer, true) ==
+        "nonzero_weights of layer 0 must be at most its weight_elements (9408), got 9409");
 }
 
 TEST_CASE("kinds that are not in the table are refused") {

@@ -13,8 +13,18 @@
 
 namespace bopscount {
 
-/// The terms of one call of `layer`, each computed only where it is asked for.
-template <class Int, MacForm mac_form> struct Terms {
+/// all x part / whole, rounded down.
+inline std::int64_t share(std::int64_t all, std::int64_t part, std::int64_t whole) {
+  return static_cast<std::int64_t>(Int128{all} * part / whole);
+}
+/// Where the product leaves 128 bits, the result is over 2^63 - 1 too.
+inline Wide share(Wide all, std::int64_t part, std::int64_t whole) {
+  return all * Wide(part) / whole;
+}
+
+/// The terms of one call of `layer`, each computed only where it is asked for; if `pruned`,
+/// those of a layer that has only its non-zero weights.
+template <class Int, MacForm mac_form, bool pruned> struct Terms {
   const Layer &layer;
 
   Int rows() const { return Int(layer.batch) * Int(layer.in_positions); }
@@ -30,7 +40,20 @@ template <class Int, MacForm mac_form> struct Terms {
     return layer.groups == 1 ? count : count / layer.groups;
   }
 
+  /// Weights that cost anything.
+  std::int64_t weight_elements() const {
+    return pruned && layer.nonzero_weights >= 0 && layer.weight_elements != 0
+               ? layer.nonzero_weights
+               : layer.weight_elements;
+  }
+
   Int macs() const {
+    if constexpr (pruned)
+      if (layer.weight_elements != 0)
+        return share(dense_macs(), weight_elements(), layer.weight_elements);
+    return dense_macs();
+  }
+  Int dense_macs() const {
     if constexpr (mac_form == MacForm::by_output)
       return outputs() * Int(per_group(layer.in_channels)) * kernel();
     else if constexpr (mac_form == MacForm::by_input)
@@ -55,8 +78,7 @@ template <class Int, MacForm mac_form> struct Terms {
     if constexpr (term == Term::rows) return rows();
     if constexpr (term == Term::batch) return Int(layer.batch);
     if constexpr (term == Term::channels) return Int(layer.in_channels);
-    if constexpr (term == Term::weights)
-      return Int(layer.weight_elements) + Int(layer.bias_elements);
+    if constexpr (term == Term::weights) return Int(weight_elements()) + Int(layer.bias_elements);
     if constexpr (term == Term::scatter) return scatter();
     if constexpr (term == Term::scatter_bias) return scatter() * Int(layer.bias_elements != 0);
     if constexpr (term == Term::masked_scores) return scores() * Int(layer.has(flag_masked));
@@ -75,7 +97,7 @@ template <class Int, MacForm mac_form> struct Terms {
   /// Bits of all operands, each at its own width.
   Int bits_read() const {
     return inputs() * Int(layer.input_bits) + Int(layer.extra_elements) * Int(layer.input_bits) +
-           Int(layer.weight_elements) * Int(layer.weight_bits) +
+           Int(weight_elements()) * Int(layer.weight_bits) +
            Int(layer.bias_elements) * Int(8 * layer.weight_item_bytes);
   }
   Int bits_written() const { return outputs() * Int(layer.output_bits); }
@@ -114,7 +136,7 @@ consteval Formula choose(Formula preferred, Formula fallback) {
 }
 
 /// Costs of one call of a layer of kind `kind_index` under `rules`.
-template <class Int, std::size_t kind_index, Rules rules>
+template <class Int, std::size_t kind_index, Rules rules, bool discount_zeros>
 CallCosts<Int> call_costs(const Layer &layer) {
   constexpr const OpKind &row = rows::table[kind_index];
   constexpr bool mac_op = row.mac_form != MacForm::none;
@@ -125,7 +147,7 @@ CallCosts<Int> call_costs(const Layer &layer) {
   constexpr Formula madd = torchstat ? choose(row.torchstat.madd, row.full.madd) : row.full.madd;
   constexpr bool torchstat_traffic = torchstat && row.torchstat.read.set;
 
-  const Terms<Int, row.mac_form> terms{layer};
+  const Terms<Int, row.mac_form, discount_zeros && row.prunable()> terms{layer};
   CallCosts<Int> costs;
   if constexpr (torchstat && !mac_op) {
     // torchstat sees modules only.
@@ -171,10 +193,10 @@ inline std::int64_t narrow(std::int64_t value) { return value; }
 inline std::int64_t narrow(const Wide &value) { return value.narrow(); }
 
 /// All costs of a record: those of a call times its calls, and its parameters.
-template <class Int, std::size_t kind_index, Rules rules>
+template <class Int, std::size_t kind_index, Rules rules, bool discount_zeros>
 void evaluate(const Layer &layer, Costs &costs) {
   CallCosts<Int> call;
-  if (layer.calls != 0) call = call_costs<Int, kind_index, rules>(layer);
+  if (layer.calls != 0) call = call_costs<Int, kind_index, rules, discount_zeros>(layer);
   const Int calls(layer.calls);
   costs = {layer.params,
            layer.logical_params,

@@ -3,6 +3,7 @@
 import copy
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -66,8 +67,8 @@ def test_macs_are_the_products_with_weights_that_are_not_zero(layer, size, multi
 
 
 @st.composite
-def pruned_layers(draw):
-    size = st.integers(1, 5)
+def pruned_layers(draw, largest=5):
+    size = st.integers(1, largest)
     groups, kind = draw(st.integers(1, 3)), draw(st.sampled_from(KINDS))
     inner, outer = draw(size), groups * draw(size)
     kernel = (1, 1, 1) if kind == "linear" else (draw(size), draw(size), 1)
@@ -103,15 +104,19 @@ def expected(fields, rules):
         reference.macs_of = macs_of
 
 
-@pytest.mark.parametrize("rules", ["torchstat", "full"])
-@settings(max_examples=200, deadline=None)
-@given(layers=st.lists(pruned_layers(), min_size=1, max_size=4))
-def test_every_column_is_that_of_a_layer_with_fewer_weights(rules, layers):
+def pack(layers):
     records = _core.new_layers(len(layers))
     for index, fields in enumerate(layers):
         for name, value in (fields | {"owner": index}).items():
             records[name][index] = _core.KINDS[value] if name == "kind" else value
-    report = bopscount.count(records, rules=rules, discount_zeros=True)
+    return records
+
+
+@pytest.mark.parametrize("rules", ["torchstat", "full"])
+@settings(max_examples=200, deadline=None)
+@given(layers=st.lists(pruned_layers(), min_size=1, max_size=4))
+def test_every_column_is_that_of_a_layer_with_fewer_weights(rules, layers):
+    report = bopscount.count(pack(layers), rules=rules, discount_zeros=True)
     costs = [expected(fields, rules) for fields in layers]
     for row, cost in zip(report.layers, costs, strict=True):
         assert {name: getattr(row, name) for name in METRICS} == cost
@@ -119,6 +124,65 @@ def test_every_column_is_that_of_a_layer_with_fewer_weights(rules, layers):
         assert getattr(report.totals, name) == sum(cost[name] for cost in costs)
         by_kind = sum(getattr(total, name) for total in report.by_kind().values())
         assert by_kind == getattr(report.totals, name)
+
+
+# Sizes of 2**8 come to costs on either side of what 64-bit arithmetic holds.
+@pytest.mark.parametrize("rules", ["torchstat", "full"])
+@pytest.mark.parametrize("largest", [5, 2**6, 2**8])
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_the_core_counts_each_layer_as_the_reference_does_or_both_overflow(rules, largest, data):
+    layers = data.draw(st.lists(pruned_layers(largest), min_size=1, max_size=3))
+    records, costs = pack(layers), []
+    groups = np.arange(len(layers), dtype=np.int32) % 2
+    try:
+        costs = [expected(fields, rules) for fields in layers]
+    except OverflowError:
+        for count, args in (
+            (_core.count_layers, (rules, None)),
+            (_core.count_totals, (rules,)),
+            (_core.count_groups, (groups, 2, rules)),
+        ):
+            with pytest.raises(OverflowError):
+                count(records, *args, discount_zeros=True)
+        return
+    counted = _core.count_layers(records, rules, discount_zeros=True)
+    assert [dict(zip(METRICS, row.item(), strict=True)) for row in counted] == costs
+    rows = [tuple(cost.values()) for cost in costs]
+    sums = _core.count_totals(records, rules, discount_zeros=True)
+    assert sums == tuple(map(sum, zip(*rows, strict=True)))
+    by_group = _core.count_groups(records, groups, 2, rules, discount_zeros=True)
+    assert tuple(map(sum, zip(*by_group, strict=True))) == sums
+    assert by_group[0] == tuple(map(sum, zip(*rows[::2], strict=True)))
+
+
+@pytest.mark.parametrize("rules", ["torchstat", "full"])
+def test_layers_whose_zeros_nobody_looked_for_and_other_kinds_cost_the_same(rules):
+    records = _core.new_layers(len(_core.KINDS) - 1)
+    records["kind"] = range(1, len(_core.KINDS))
+    for name in ("in_channels", "out_channels", "in_positions", "out_positions"):
+        records[name] = 6
+    records["weight_elements"] = 36
+    dense = _core.count_layers(records, rules)
+    assert (_core.count_layers(records, rules, discount_zeros=True) == dense).all()
+    records["nonzero_weights"] = 12
+    assert (_core.count_layers(records, rules) == dense).all()
+    sparse = _core.count_layers(records, rules, discount_zeros=True)
+    names = np.array(list(_core.KINDS))[records["kind"]]
+    assert set(names[sparse != dense]) == set(KINDS)
+    assert (
+        sparse["macs"][np.isin(names, KINDS)] == dense["macs"][np.isin(names, KINDS)] // 3
+    ).all()
+
+
+def test_weights_of_a_layer_without_macs_save_only_their_memory():
+    records = pack([DEFAULTS | {"kind": "conv", "out_positions": 0, "weight_elements": 8}])
+    records["nonzero_weights"] = 3
+    (dense,), (sparse,) = (
+        _core.count_layers(records, "full", discount_zeros=discount) for discount in (False, True)
+    )
+    assert dense["mem_read"] - sparse["mem_read"] == 5 * 4
+    assert sparse["macs"] == sparse["flops"] == sparse["madd"] == 0
 
 
 class Net(nn.Module):
@@ -199,6 +263,10 @@ def test_more_non_zero_weights_than_weights_are_an_error():
     records["nonzero_weights"] = 5
     with pytest.raises(InputError, match=r"nonzero_weights of layer 0 .* \(4\), got 5"):
         bopscount.count(records, discount_zeros=True)
+    with pytest.raises(ValueError, match=r"^layer 0: .* at most its weight_elements \(4\), got 5"):
+        _core.count_totals(records, discount_zeros=True)
+    records["kind"] = _core.KINDS["matmul"]
+    assert _core.count_totals(records, discount_zeros=True) == _core.count_totals(records)
 
 
 def test_one_bit_weights_are_never_zero():
