@@ -169,9 +169,10 @@ def _norm(kind: str, weight_at: int) -> Rule:
     return rule
 
 
-_rule("layer_norm.norm")(_norm("layer_norm", 2))
-_rule("group_norm.norm")(_norm("group_norm", 1))
-_rule("rms_norm.norm")(_norm("rms_norm", 2))
+for _kind, _names in TORCH_NAMES.items():
+    for _weight_at in (1, 2):
+        if f"norm_{_weight_at}" in _names.aten:
+            _rule(f"{_kind}.norm_{_weight_at}")(_norm(_kind, _weight_at))
 
 
 def _pool(kind: str, rank: int) -> Rule:

@@ -35,7 +35,7 @@ class Functions:
         op: Name in the records; for a rule of its own, `@rule("<kind>.<op>")`.
         functions: The functions, methods included.
         by: Generic rule: "unary", "unary_in_place", "binary", "comparison", "division",
-            "binary_in_place", "reduction", "leaf"; "" for a rule of its own.
+            "binary_in_place", "reduction", "trailing_norm", "leaf"; "" for a rule of its own.
         takes: Parameters after the input with their defaults, in torch's order.
         fast: Form of the answer that the core gives before any rule is asked, "" for none.
         rank: Rank of the operands that the fast answer takes, 0 for any.
@@ -59,7 +59,8 @@ class TorchNames:
         modules: Classes of modules that the core answers, with the names of their leaf rules.
         functions: Groups of functions.
         aten: Ops of the dispatcher by the name of their rule; those under "" need nothing but
-            the shapes of their operands and output.
+            the shapes of their operands and output, those under "norm_i" have the weight as
+            argument number i and the bias behind it.
     """
 
     modules: Mapping[type[nn.Module], str]
@@ -106,6 +107,12 @@ def unary(*functions: Any, op: str = "", takes: Mapping[str, Any] | None = None)
     takes = takes or {}
     fast = "activation" if "inplace" in takes else "unary"
     return Functions(op, functions, "unary", takes, fast)
+
+
+def trailing_norm(*functions: Any, takes: str) -> Functions:
+    """Return functions that normalise over trailing dimensions, given as `normalized_shape`."""
+    after = {"normalized_shape": REQUIRED, **dict.fromkeys(takes.split())}
+    return Functions("", functions, "trailing_norm", after)
 
 
 def _binary(op: str, listed: str, by: str = "binary") -> Functions:
@@ -208,13 +215,13 @@ TORCH_NAMES: dict[str, TorchNames] = {
     ),
     "layer_norm": names(
         [nn.LayerNorm],
-        [Functions("layer_norm", (F.layer_norm, torch.layer_norm))],
-        {"norm": "native_layer_norm"},
+        [trailing_norm(F.layer_norm, torch.layer_norm, takes="weight bias eps")],
+        {"norm_2": "native_layer_norm"},
     ),
     "group_norm": names(
         [nn.GroupNorm],
         [Functions("group_norm", (F.group_norm,))],
-        {"norm": "native_group_norm"},
+        {"norm_1": "native_group_norm"},
     ),
     "instance_norm": names(
         by_rank("InstanceNorm{}d", "instance_norm{}d"),
@@ -222,8 +229,8 @@ TORCH_NAMES: dict[str, TorchNames] = {
     ),
     "rms_norm": names(
         [nn.RMSNorm],
-        [Functions("rms_norm", tuple(existing(F, "rms_norm")))],
-        {"norm": "_fused_rms_norm rms_norm"},
+        [trailing_norm(*existing(F, "rms_norm"), takes="weight")],
+        {"norm_2": "_fused_rms_norm rms_norm"},
     ),
     "local_response_norm": names(
         [nn.LocalResponseNorm],

@@ -167,7 +167,7 @@ bool group_norm(const LeafRule &, const LeafModule &module, const Dims &in, Leaf
   return true;
 }
 
-bool layer_norm(const LeafRule &, const LeafModule &module, const Dims &in, LeafAnswer &answer) {
+bool trailing_norm(const LeafRule &, const LeafModule &module, const Dims &in, LeafAnswer &answer) {
   Dims normalized;
   if (!to_dims(item(module.dict, names().normalized_shape), normalized) || normalized.rank == 0 ||
       normalized.rank > in.rank)
@@ -414,8 +414,6 @@ constexpr LeafRule own_rules[] = {
     {"instance_norm2d", Kind::instance_norm, &instance_norm, 2},
     {"instance_norm3d", Kind::instance_norm, &instance_norm, 3},
     {"group_norm", Kind::group_norm, &group_norm},
-    {"layer_norm", Kind::layer_norm, &layer_norm},
-    {"rms_norm", Kind::rms_norm, &layer_norm},
     {"local_response_norm", Kind::local_response_norm, &local_response_norm},
     {"max_pool1d", Kind::max_pool, &pool, 1},
     {"max_pool2d", Kind::max_pool, &pool, 2},
@@ -461,15 +459,22 @@ constexpr bool only_keeps_shape(const OpKind &row) {
          std::ranges::find(functions_only, row.kind) == std::end(functions_only);
 }
 
+/// Norms over trailing dimensions: `trailing_norm` answers for the module of that name.
+constexpr bool is_trailing_norm(const OpKind &row) { return row.weights == WeightRule::trailing; }
+
 constexpr std::size_t n_rules =
     std::size(own_rules) +
-    static_cast<std::size_t>(std::ranges::count_if(rows::table, only_keeps_shape));
+    static_cast<std::size_t>(std::ranges::count_if(rows::table, only_keeps_shape) +
+                             std::ranges::count_if(rows::table, is_trailing_norm));
 
 constexpr std::array<LeafRule, n_rules> rules = [] {
   std::array<LeafRule, n_rules> all{};
   auto next = std::ranges::copy(own_rules, all.begin()).out;
   for (const OpKind &row : rows::table)
-    if (only_keeps_shape(row)) *next++ = {row.name, row.kind, &same_shape};
+    if (only_keeps_shape(row))
+      *next++ = {row.name, row.kind, &same_shape};
+    else if (is_trailing_norm(row))
+      *next++ = {row.name, row.kind, &trailing_norm};
   return all;
 }();
 

@@ -78,8 +78,9 @@ rule("softmax")(_softmax("softmax"))
 rule("log_softmax")(_softmax("log_softmax"))
 
 
-def _trailing_norm(kind: str, *others: str) -> Rule:
-    number, names = LEAF_RULES.index(kind), ("input", "normalized_shape", "weight", *others)
+@generic("trailing_norm")
+def _trailing_norm(kind: str, group: Functions) -> Rule:
+    number, names = LEAF_RULES.index(kind), ("input", *group.takes)
 
     def handler(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         given = {**dict(zip(names, args, strict=False)), **kwargs}
@@ -97,10 +98,6 @@ def _trailing_norm(kind: str, *others: str) -> Rule:
         return NotImplemented if out is None else out
 
     return handler
-
-
-rule("layer_norm")(_trailing_norm("layer_norm", "bias", "eps"))
-rule("rms_norm")(_trailing_norm("rms_norm"))
 
 
 @rule("normalize")
