@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from bopscount._core import METRICS
@@ -57,6 +57,9 @@ class Totals:
     def costs(self) -> tuple[int, ...]:
         """The values in the order of `METRIC_NAMES`."""
         return tuple(getattr(self, name) for name in METRIC_NAMES)
+
+
+assert tuple(field.name for field in fields(Totals)) == METRICS, "Totals must have METRICS in order"
 
 
 def costs_in_words(totals: Totals) -> str:

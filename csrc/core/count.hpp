@@ -9,6 +9,7 @@
 
 #include "core/costs.hpp"
 #include "core/layer.hpp"
+#include "core/rules.hpp"
 
 namespace bopscount {
 

@@ -5,8 +5,9 @@
 #include <span>
 #include <vector>
 
-#include "core/costs.hpp"
 #include "core/layer.hpp"
+#include "core/metrics.hpp"
+#include "core/rules.hpp"
 
 namespace bopscount {
 

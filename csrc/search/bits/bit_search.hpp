@@ -7,8 +7,9 @@
 #include <span>
 #include <vector>
 
-#include "core/costs.hpp"
 #include "core/layer.hpp"
+#include "core/metrics.hpp"
+#include "core/rules.hpp"
 #include "search/bits/bit_sum.hpp"
 
 namespace bopscount {

@@ -1,15 +1,11 @@
-/// Costs of one layer from its op table row, specialised per kind.
-///
-/// The evaluator exists twice, from one source: on std::int64_t for layers
-/// whose sizes prove that nothing can overflow, and on Wide for the rest.
+/// The terms of formulas: what each of them is for a given record.
 #pragma once
 
 #include <utility>
 
-#include "core/costs.hpp"
 #include "core/exact.hpp"
 #include "core/layer.hpp"
-#include "core/op_rows.hpp"
+#include "core/op_table.hpp"
 
 namespace bopscount {
 
@@ -110,104 +106,5 @@ private:
   static bool is_negative(const std::int64_t &value) { return value < 0; }
   static bool is_negative(const Wide &value) { return value.negative(); }
 };
-
-/// The columns of one call that follow the kind's formulas.
-template <class Int> struct CallCosts {
-  Int macs{0}, flops{0}, madd{0}, bops{0}, ops_x64{0}, memory_bytes{0}, mem_read{0}, mem_write{0};
-};
-
-/// Complete columns of what is moved, if anything is, rounded up to whole bytes.
-template <class Int, class TermsOfLayer>
-void set_true_traffic(const TermsOfLayer &terms, CallCosts<Int> &costs) {
-  if (terms.layer.has(flag_unmoved)) return;
-  costs.mem_read = (terms.bits_read() + Int(7)) / 8;
-  costs.mem_write = (terms.bits_written() + Int(7)) / 8;
-}
-
-/// `formula` without its macs: what a low-bit layer still does in float.
-consteval Formula without_macs(Formula formula) {
-  formula.multiples[static_cast<std::size_t>(Term::macs)] = 0;
-  return formula;
-}
-
-/// `preferred` where it has a rule, else `fallback`.
-consteval Formula choose(Formula preferred, Formula fallback) {
-  return preferred.set ? preferred : fallback;
-}
-
-/// Costs of one call of a layer of kind `kind_index` under `rules`.
-template <class Int, std::size_t kind_index, Rules rules, bool discount_zeros>
-CallCosts<Int> call_costs(const Layer &layer) {
-  constexpr const OpKind &row = rows::table[kind_index];
-  constexpr bool mac_op = row.mac_form != MacForm::none;
-  constexpr bool torchstat = rules == Rules::torchstat;
-  constexpr Formula nothing = Formula::nothing();
-  constexpr Formula flops =
-      torchstat ? choose(row.torchstat.flops, row.full.flops) : row.full.flops;
-  constexpr Formula madd = torchstat ? choose(row.torchstat.madd, row.full.madd) : row.full.madd;
-  constexpr bool torchstat_traffic = torchstat && row.torchstat.read.set;
-
-  const Terms<Int, row.mac_form, discount_zeros && row.prunable()> terms{layer};
-  CallCosts<Int> costs;
-  if constexpr (torchstat && !mac_op) {
-    // torchstat sees modules only.
-    if (layer.has(flag_functional)) return costs;
-  }
-  costs.memory_bytes = Int(4) * terms.outputs();
-
-  if constexpr (mac_op) {
-    costs.macs = terms.macs();
-    if (layer.low_bit()) {
-      costs.bops = costs.macs * Int(layer.weight_bits) * Int(layer.input_bits);
-      costs.ops_x64 = costs.bops;
-      if constexpr (torchstat && row.kind == Kind::conv) {
-        // Its binary convolution has Bops and nothing else.
-        if (layer.weight_bits == 1 && layer.input_bits == 1) return costs;
-      }
-      costs.flops = costs.madd = terms.template evaluate<without_macs(row.full.flops)>();
-      set_true_traffic(terms, costs);
-      return costs;
-    }
-    costs.ops_x64 = Int(64) * costs.macs;
-  }
-  if constexpr (row.kind == Kind::quantize) {
-    if (layer.output_bits == 1) {
-      costs.bops = terms.outputs();
-      if constexpr (!torchstat) set_true_traffic(terms, costs);
-      return costs;
-    }
-  }
-  costs.flops = terms.template evaluate<flops.set ? flops : nothing>();
-  costs.madd = terms.template evaluate<madd.set ? madd : nothing>();
-  if constexpr (torchstat_traffic) {
-    const Int item_bytes(layer.input_item_bytes);
-    costs.mem_read = terms.template evaluate<row.torchstat.read>() * item_bytes;
-    costs.mem_write = terms.template evaluate<row.torchstat.write>() * item_bytes;
-  } else if constexpr (row.moves) {
-    set_true_traffic(terms, costs);
-  }
-  return costs;
-}
-
-inline std::int64_t narrow(std::int64_t value) { return value; }
-inline std::int64_t narrow(const Wide &value) { return value.narrow(); }
-
-/// All costs of a record: those of a call times its calls, and its parameters.
-template <class Int, std::size_t kind_index, Rules rules, bool discount_zeros>
-void evaluate(const Layer &layer, Costs &costs) {
-  CallCosts<Int> call;
-  if (layer.calls != 0) call = call_costs<Int, kind_index, rules, discount_zeros>(layer);
-  const Int calls(layer.calls);
-  costs = {layer.params,
-           layer.logical_params,
-           narrow(call.macs * calls),
-           narrow(call.flops * calls),
-           narrow(call.madd * calls),
-           narrow(call.bops * calls),
-           narrow(call.ops_x64 * calls),
-           narrow(call.memory_bytes * calls),
-           narrow(call.mem_read * calls),
-           narrow(call.mem_write * calls)};
-}
 
 } // namespace bopscount
