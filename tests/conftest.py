@@ -28,3 +28,12 @@ def pytest_report_header():
 def paths_of_imports(monkeypatch):
     """The command line adds the user's folder to them, and test_map's workers inherit them all."""
     monkeypatch.setattr(sys, "path", list(sys.path))
+
+
+def pytest_collection_modifyitems(config, items):
+    """A build takes minutes: only where it is asked for."""
+    if "extending" in config.option.markexpr:
+        return
+    for item in items:
+        if item.get_closest_marker("extending"):
+            item.add_marker(pytest.mark.skip(reason="a build of its own: pytest -m extending"))
