@@ -1,4 +1,4 @@
-/// What the binding files share: the module's parts and argument checks.
+/// Parts of the extension module, and argument checks that the binding files share.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -24,28 +24,28 @@ void register_snapshot(py::module_ &module);
 void register_rule_functions(py::module_ &module);
 void register_tracer(py::module_ &module);
 
-/// The array's memory as records. Refuses (TypeError, ValueError) anything but
-/// a 1-D C-contiguous aligned array of exactly this dtype: nothing is converted.
+/// Return the array's memory as records. Raise a TypeError or ValueError for anything but a 1-D
+/// C-contiguous aligned array of exactly this dtype: nothing is converted.
 std::span<const Layer> layers_of(const py::array &layers);
 
-/// TypeError unless the array has exactly this dtype; `name` is the argument's.
+/// Raise a TypeError unless the array has exactly this dtype; `name` is the argument's.
 void require_dtype(const py::array &array, const py::dtype &dtype, const char *name);
 
-/// The array's memory as T, under the same conditions; `name` is the argument's.
+/// Raise a TypeError or ValueError unless the array has this dtype and the same layout.
 void require_layout(const py::array &array, const py::dtype &dtype, const char *name);
 
-/// The numpy dtype of `Costs`: one int64 field per metric.
+/// Return the NumPy dtype of `Costs`: one int64 field per metric.
 py::dtype cost_dtype();
 
-/// "torchstat" or "full"; ValueError otherwise.
+/// Return the rule set of a name, "torchstat" or "full"; raise a ValueError for others.
 Rules rules_of(const std::string &name);
 
-/// The sums as a tuple of exact Python ints, one a metric.
+/// Return the sums as a tuple of exact Python ints, one per metric.
 py::tuple to_tuple(const CostSums &sums);
 
-/// An exact Python int.
+/// Return an exact Python int.
 py::object to_python(Int128 value);
-/// Its value; OverflowError if that takes more than 128 bits.
+/// Return the value of an int; raise an OverflowError if it takes more than 128 bits.
 Int128 from_python(const py::int_ &value);
 
 } // namespace bopscount::bindings

@@ -7,7 +7,7 @@
 namespace bopscount::bindings {
 namespace {
 
-/// Raises `type` with the layer's index in its text and as `.layer_index`.
+/// Set an error with the layer's index in its text and as `.layer_index`.
 void raise_for_layer(PyObject *type, std::size_t layer, const char *what) {
   const std::string text = "layer " + std::to_string(layer) + ": " + what;
   PyObject *error = PyObject_CallFunction(type, "s", text.c_str());

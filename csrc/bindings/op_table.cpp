@@ -5,8 +5,7 @@
 namespace bopscount::bindings {
 namespace {
 
-/// One row of the op table as a dict of strings: formulas printed, facts as words, "" where
-/// nothing is stated.
+/// Return one row of the op table as a dict of strings, formulas printed.
 py::dict to_dict(const OpKind &row) {
   py::dict fields;
   fields["name"] = row.name;

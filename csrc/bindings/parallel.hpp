@@ -1,4 +1,4 @@
-/// Loops over blocks without the interpreter's lock.
+/// Parallel loops without the GIL.
 #pragma once
 
 #include <cstddef>
@@ -8,8 +8,8 @@
 
 namespace bopscount::bindings {
 
-/// `for_each_block` with the lock of the interpreter released; signals are looked after, so
-/// that Ctrl-C raises KeyboardInterrupt. `body` touches no Python object.
+/// Run `for_each_block` with the GIL released. Checks signals, so that Ctrl-C raises
+/// KeyboardInterrupt; `body` must not touch Python objects.
 void for_each_block_without_gil(std::size_t n_items, std::size_t block_size, std::size_t n_threads,
                                 const std::function<void(const Block &)> &body);
 

@@ -15,10 +15,10 @@ namespace {
 
 using Names = std::vector<std::string>;
 
-/// What stands for the widths of operands that keep theirs.
+/// Column of an operand whose width does not vary.
 constexpr std::uint8_t one_bit = 1;
 
-/// A search that knows its columns and sums by name.
+/// A bit-width search with named columns and sums.
 class NamedBitSearch {
 public:
   NamedBitSearch(Names columns, bool weights_vary, bool inputs_vary, bool portable)
@@ -140,7 +140,7 @@ private:
     return shares;
   }
 
-  /// The array's memory, whatever its strides; one row stands for any number of candidates.
+  /// Return the array's memory, of any strides; one row stands for any number of candidates.
   BitMatrix matrix_of(const py::object &bits, bool varies, const char *name,
                       std::size_t &n_rows) const {
     if (bits.is_none() == varies)

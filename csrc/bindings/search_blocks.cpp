@@ -12,10 +12,10 @@
 namespace bopscount::bindings {
 namespace {
 
-/// Records that a thread counts at a time: a millisecond or two.
+/// Records per block of a thread: a millisecond or two.
 constexpr std::size_t records_a_block = 1 << 16;
 
-/// Raises `type` with `.candidate_index` and `.layer_index`, which is None for all layers.
+/// Set an error with `.candidate_index` and `.layer_index`, which is None for all layers.
 void raise_for_candidate(PyObject *type, std::size_t candidate, std::size_t layer,
                          const char *what) {
   const bool one_layer = layer != CandidateOverflow::all_layers;
@@ -37,7 +37,7 @@ void translate(std::exception_ptr pointer) {
   }
 }
 
-/// The array's memory, wherever its candidates and layers lie in it; nothing is converted.
+/// Return the array's memory, of any strides; nothing is converted.
 RecordBlock block_of(const py::array &records) {
   require_dtype(records, py::dtype::of<Layer>(), "records");
   if (records.ndim() != 2)
@@ -89,7 +89,7 @@ py::list count_on_64_bits(const RecordBlock &block, Rules rules, const std::vect
   return arrays;
 }
 
-/// The sums as Python's integers; `sums` is all the memory needed besides.
+/// Return the sums as Python ints; no further memory than `sums` is needed.
 py::list count_as_python_ints(const RecordBlock &block, Rules rules,
                               const std::vector<Metric> &metrics, std::size_t n_threads) {
   py::list lists;
@@ -119,7 +119,7 @@ py::list py_count_candidates(const py::array &records, const std::string &rules,
   return count(block, rules_of(rules), metrics_of(metrics), n_threads);
 }
 
-/// (n, rank) int64 shapes, one a record; ValueError for anything else.
+/// Check (n, rank) int64 shapes, one per record; raise a ValueError for anything else.
 class Shapes {
 public:
   Shapes(const py::array &array, std::size_t n_records, const char *name) {
@@ -146,7 +146,7 @@ private:
   std::size_t rank_ = 0;
 };
 
-/// The shapes that come out, and the first record whose do not fit (-1: all do).
+/// Return the output shapes, and the first record whose input does not fit, or -1.
 py::tuple py_changed_shapes(const py::array &layers, std::size_t spatial, const py::array &inputs) {
   const auto records = layers_of(layers);
   const Shapes in(inputs, records.size(), "inputs");
@@ -169,8 +169,8 @@ py::tuple py_changed_shapes(const py::array &layers, std::size_t spatial, const 
   return py::make_tuple(shapes, first_bad);
 }
 
-/// Sets batch, channels and positions of both sides; the first record whose shapes cannot be
-/// counted, or -1.
+/// Set batch, channels and positions of both sides; return the first record whose shapes cannot
+/// be counted, or -1.
 py::ssize_t py_set_sizes(py::array layers, const py::array &inputs, const py::array &outputs,
                          int channel_axis, bool batched) {
   const auto records = layers_of(layers);

@@ -86,7 +86,7 @@ void count(const ChoiceTable &table, const py::array &array, const py::list &out
       [&](const Block &block) { table.count(choices, block.begin, block.end, sums, which); });
 }
 
-/// Raises `type` with what `error` says and where as attributes of the exception.
+/// Set an error with the text of `error`, and with its place as attributes.
 template <class Error> void raise(PyObject *type, const Error &error, const py::dict &where) {
   const py::object raised = py::reinterpret_borrow<py::object>(type)(error.what());
   for (const auto &[name, value] : where) py::setattr(raised, name, value);

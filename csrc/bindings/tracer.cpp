@@ -39,7 +39,7 @@ py::list nodes_of(const tracer::ModuleTree &tree) {
   return nodes;
 }
 
-/// Add who fed each record: producers, input numbers, whether viewed, and where records start.
+/// Add the producers of each record's operands, one array a property.
 void add_sources(py::dict &data, const Recording &recording, std::size_t n_layers) {
   const auto &sources = recording.sources();
   const auto n_sources = static_cast<py::ssize_t>(sources.size());

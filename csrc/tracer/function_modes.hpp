@@ -5,7 +5,7 @@
 
 namespace bopscount::tracer {
 
-/// Where the trace's mode stands on the stack, and whether the tracer has disabled all modes.
+/// Position of the trace's mode on the stack; disables all modes while the tracer reads tensors.
 class FunctionModes {
 public:
   FunctionModes();

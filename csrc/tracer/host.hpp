@@ -5,13 +5,13 @@
 
 namespace bopscount::tracer {
 
-/// What `TraceHost.classify` says about a module class.
+/// Result of `TraceHost.classify` for a module class.
 struct Classified {
   bool leaf, registered, sequential, adapted;
   Ref rule; ///< name of a leaf rule, a callable, or None
 };
 
-/// What `TraceHost.adapt` says about a module.
+/// Result of `TraceHost.adapt` for a module.
 struct Adapted {
   bool is_leaf = false;             ///< an adapter answers for the module
   Ref inner;                        ///< a module inside it to be asked about later, or null
@@ -32,19 +32,28 @@ public:
   /// Return the TraceHost itself, the first argument of every rule.
   PyObject *object() const { return object_.get(); }
 
+  /// Classify a module class.
   Classified classify(PyTypeObject *cls) const;
+  /// Ask the adapters about a module.
   Adapted adapt(PyObject *module, std::int32_t node) const;
   /// Let Python see a leaf's records from `mark` on. False with an error set if that raised.
   bool rewrite(PyObject *module, std::size_t mark, PyObject *args, PyObject *output) const;
+  /// Whether something that is not constant was written into a constant.
   bool is_tainted(PyObject *tensor) const;
+  /// Save a tensor's shape before a function changes it in place.
   void keep(PyObject *tensor) const;
+  /// Return a view of a parameter, or of an argument that is given by name.
   PyObject *view(PyObject *func, PyObject *args, PyObject *kwargs) const;
+  /// Return a function of constants, of `elements` elements together, with its values.
   PyObject *constant(PyObject *rule, PyObject *func, PyObject *args, PyObject *kwargs,
                      std::int64_t elements) const;
+  /// Return torch's own output in place of the one that was recorded.
   PyObject *run_for_real(PyObject *func, PyObject *args, PyObject *kwargs,
                          PyObject *recorded) const;
+  /// Return what a class that stands in for tensors makes of a function, or NotImplemented.
   PyObject *ask_stand_in(PyObject *cls, PyObject *func, PyObject *types, PyObject *args,
                          PyObject *kwargs) const;
+  /// Return torch's own output, with its ATen ops recorded.
   PyObject *fall_back(PyObject *func, PyObject *args, PyObject *kwargs) const;
 
   /// Drop every reference: Python's collector cannot see the cycle from the host to its tracer.

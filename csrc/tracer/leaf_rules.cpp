@@ -13,7 +13,7 @@
 namespace bopscount::tracer {
 namespace {
 
-/// One attribute that is an int, or `otherwise` if there is none.
+/// Read an int attribute. False if there is none.
 bool read(PyObject *dict, PyObject *name, std::int64_t &out) {
   return to_int(item(dict, name), out);
 }
@@ -24,7 +24,7 @@ bool is_none(PyObject *dict, PyObject *name) {
   return value == nullptr || value == Py_None;
 }
 
-/// A window attribute: one int for all dimensions, or a tuple of `spatial` ints.
+/// Read a window attribute: one int for all dimensions, or a tuple of `spatial` ints.
 bool read_window(PyObject *value, std::size_t spatial, std::int32_t (&out)[3]) {
   if (value == nullptr) return false;
   if (PyLong_Check(value)) {
@@ -65,13 +65,13 @@ bool read_conv(const LeafRule &rule, const LeafModule &module, Layer &layer) {
     return false;
   }
   set_weights(module, layer);
-  // Pruning tools cut weights and leave the attributes: then the weight is right.
+  // Pruning tools cut weights but leave the attributes: then the rule does not apply.
   return layer.groups > 0 && layer.in_channels % layer.groups == 0 &&
          layer.weight_elements == layer.in_channels / layer.groups * layer.out_channels *
                                       layer.kernel[0] * layer.kernel[1] * layer.kernel[2];
 }
 
-/// Padding that repeats the input must not be larger than what there is to repeat.
+/// Whether the input is large enough for padding that repeats parts of it.
 bool can_pad(const LeafRule &rule, const LeafModule &module, const Layer &layer, const Dims &in) {
   PyObject *mode = item(module.dict, names().padding_mode);
   if (mode == nullptr || !PyUnicode_Check(mode)) return false;
@@ -127,7 +127,7 @@ bool batch_norm(const LeafRule &rule, const LeafModule &module, const Dims &in,
   const bool right_rank = rule.spatial == 1   ? in.rank == 2 || in.rank == 3
                           : rule.spatial == 0 ? in.rank >= 2
                                               : in.rank == rule.spatial + 2;
-  // In training mode torch checks the number of values, and moves the statistics.
+  // In training mode torch checks the number of values and updates the statistics.
   if (!right_rank || is_true(module.dict, names().training) ||
       !read(module.dict, names().num_features, features) || in[1] != features)
     return false;
@@ -203,7 +203,7 @@ bool pool(const LeafRule &rule, const LeafModule &module, const Dims &in, LeafAn
   if ((padding != nullptr && !read_window(padding, rule.spatial, layer.padding)) ||
       (dilation != nullptr && !read_window(dilation, rule.spatial, layer.dilation)))
     return false;
-  // LPPool1d does not know tuples, avg_pool3d no window larger than the input.
+  // LPPool1d takes no tuples, and avg_pool3d no window larger than the input.
   if (rule.kind == Kind::lp_pool && rule.spatial == 1 && !PyLong_Check(item(dict, n.kernel_size)))
     return false;
   if (rule.kind != Kind::max_pool && rule.spatial == 3 && in.rank > 3)
@@ -231,7 +231,7 @@ bool adaptive_pool(const LeafRule &rule, const LeafModule &module, const Dims &i
       if (PyTuple_GET_SIZE(size) != static_cast<Py_ssize_t>(rule.spatial)) return false;
       one = PyTuple_GET_ITEM(size, static_cast<Py_ssize_t>(i));
     }
-    // Only within a tuple does None stand for "as the input", and not in 1-D.
+    // None means "as the input" only inside a tuple, and not in 1-D.
     if (one == Py_None && one != size && rule.spatial > 1)
       target.kernel[i] = -1;
     else if (!to_size(one, target.kernel[i]))
@@ -244,7 +244,7 @@ bool adaptive_pool(const LeafRule &rule, const LeafModule &module, const Dims &i
   return true;
 }
 
-/// Activations: the shape stays; in place means the input itself comes out.
+/// Activations: the shape stays, and an in-place one returns its input.
 bool same_shape(const LeafRule &, const LeafModule &module, const Dims &in, LeafAnswer &answer) {
   answer.out = in;
   if (is_true(module.dict, names().inplace)) answer.output = Output::same;
@@ -322,7 +322,7 @@ bool embedding(const LeafRule &, const LeafModule &module, const Dims &in, LeafA
   answer.out.push(width);
   answer.output = Output::of_weight;
   set_weights(module, answer.layer);
-  // What is read are the rows that are looked up, not the table.
+  // An embedding reads the rows that are looked up, not the whole table.
   answer.layer.weight_elements = answer.out.elements();
   set_sizes(answer.layer, in, answer.out, -1, true);
   answer.layer.batch = in.rank ? in[0] : 1;

@@ -1,5 +1,4 @@
-/// Leaf modules of known exact type: their attributes as a Layer, and the shape
-/// that comes out, without entering their forward.
+/// Rules for leaf modules of known classes: from their attributes to a record and an output shape.
 #pragma once
 
 #include <span>
@@ -12,18 +11,18 @@
 
 namespace bopscount::tracer {
 
-/// What a leaf rule knows of the module it answers for.
+/// Attributes of a module, as its leaf rule reads them.
 struct LeafModule {
   PyObject *dict = nullptr;         ///< the module's __dict__
-  std::int64_t weight_elements = 0; ///< of the parameter `weight`, 0 without
-  std::int64_t bias_elements = 0;   ///< of the parameter `bias`, 0 without
-  PyObject *weight_dtype = nullptr; ///< borrowed from torch, which keeps its dtypes
-  PyObject *weight = nullptr;       ///< the parameter itself, borrowed; null for a function's
+  std::int64_t weight_elements = 0; ///< of the parameter `weight`, 0 if there is none
+  std::int64_t bias_elements = 0;   ///< of the parameter `bias`, 0 if there is none
+  PyObject *weight_dtype = nullptr; ///< borrowed; torch never frees its dtypes
+  PyObject *weight = nullptr;       ///< the parameter itself, borrowed; null for a function
   PyObject *bias = nullptr;
   std::uint8_t weight_item_bytes = 0;
 };
 
-/// How the output relates to the input.
+/// Relation of the output to the input.
 enum class Output {
   fresh,     ///< a tensor of its own, of the input's dtype
   of_weight, ///< a tensor of its own, of the weight's dtype
@@ -31,29 +30,31 @@ enum class Output {
   view,      ///< a view of the input
 };
 
+/// A record, and the output that it describes.
 struct LeafAnswer {
   Layer layer;
   Dims out;
   Output output = Output::fresh;
 };
 
-/// Dtypes of the input that a rule speaks for.
+/// Dtypes of the input that a rule accepts.
 enum class Takes { floats, anything, indices };
 
 struct LeafRule;
-/// Fills the answer; false where it is not certain, with no Python error set.
+/// Fills the answer. False without a Python error if it is not certain.
 using LeafFunction = bool (*)(const LeafRule &, const LeafModule &, const Dims &in, LeafAnswer &);
 
+/// One row of the table of rules.
 struct LeafRule {
   std::string_view name;
   Kind kind;
   LeafFunction answer;
   std::size_t spatial = 0;
-  /// Which dtypes the rule speaks for: an integer input may give a float output.
+  // An integer input may give a float output.
   Takes takes = Takes::floats;
 };
 
-/// All rules; Python maps classes to their names.
+/// Return all rules; Python maps module classes to their names.
 std::span<const LeafRule> leaf_rules();
 
 } // namespace bopscount::tracer

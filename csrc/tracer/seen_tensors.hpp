@@ -17,7 +17,7 @@ struct Value {
   Recording::Slot slot = Recording::no_slot; ///< its memory
 };
 
-/// What is known about a tensor that was seen.
+/// Properties of a tensor that was seen.
 struct Seen {
   Recording::Slot slot;
   const Form *form;     ///< null if torch must be asked

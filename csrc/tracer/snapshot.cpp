@@ -62,7 +62,7 @@ void Snapshot::save_all_of(PyObject *value) {
     const std::size_t first = items_.size();
     if (is_container(outer)) {
       save(outer);
-      for (std::size_t i = first; i < items_.size(); ++i) push_nested(items_[i].value.get(), stack);
+      for (std::size_t i = first; i < items_.size(); ++i) push_nested(items_[i].value, stack);
     } else {
       for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(outer); ++i)
         push_nested(PyTuple_GET_ITEM(outer, i), stack);
@@ -76,8 +76,16 @@ void Snapshot::push_nested(PyObject *value, std::vector<PyObject *> &stack) {
     stack.push_back(value);
 }
 
+Snapshot::~Snapshot() {
+  for (const Item &saved : items_) {
+    Py_XDECREF(saved.key);
+    Py_DECREF(saved.value);
+  }
+  for (const Contents &saved : saved_) Py_DECREF(saved.container);
+}
+
 void Snapshot::add(PyObject *key, PyObject *value) {
-  items_.push_back({Ref::borrow(key), Ref::borrow(value)});
+  items_.push_back({Py_XNewRef(key), Py_NewRef(value)});
 }
 
 void Snapshot::save(PyObject *container) {
@@ -91,12 +99,12 @@ void Snapshot::save(PyObject *container) {
     const Ref iterator(PyObject_GetIter(container));
     while (const Ref value{PyIter_Next(iterator.get())}) add(nullptr, value.get());
   }
-  saved_.push_back({Ref::borrow(container), first, items_.size() - first});
+  saved_.push_back({Py_NewRef(container), first, items_.size() - first});
 }
 
 /// Compare by identity: values may be tensors.
 bool Snapshot::unchanged(const Contents &saved) const {
-  PyObject *container = saved.container.get();
+  PyObject *container = saved.container;
   const auto size = static_cast<Py_ssize_t>(saved.size);
   const std::span<const Item> items = items_of(saved);
   if (PyDict_Check(container)) {
@@ -104,31 +112,30 @@ bool Snapshot::unchanged(const Contents &saved) const {
     auto saved_item = items.begin();
     return for_each_item(container, [&](PyObject *key, PyObject *value) {
       const Item &before = *saved_item++;
-      return key == before.key.get() && value == before.value.get();
+      return key == before.key && value == before.value;
     });
   }
   if (PyList_Check(container)) {
     if (PyList_GET_SIZE(container) != size) return false;
     for (Py_ssize_t i = 0; i < size; ++i)
-      if (PyList_GET_ITEM(container, i) != items[static_cast<std::size_t>(i)].value.get())
-        return false;
+      if (PyList_GET_ITEM(container, i) != items[static_cast<std::size_t>(i)].value) return false;
     return true;
   }
   if (PySet_GET_SIZE(container) != size) return false;
   for (const Item &saved_item : items)
-    if (PySet_Contains(container, saved_item.value.get()) != 1) return false;
+    if (PySet_Contains(container, saved_item.value) != 1) return false;
   return true;
 }
 
 void Snapshot::put_back(const Contents &saved) const {
-  const auto container = py::reinterpret_borrow<py::object>(saved.container.get());
+  const auto container = py::reinterpret_borrow<py::object>(saved.container);
   if (PyFrozenSet_Check(container.ptr())) return;
   container.attr("clear")();
   for (const auto &[key, value] : items_of(saved)) {
     if (PyDict_Check(container.ptr()))
-      PyObject_SetItem(container.ptr(), key.get(), value.get());
+      PyObject_SetItem(container.ptr(), key, value);
     else
-      container.attr(PyList_Check(container.ptr()) ? "append" : "add")(py::handle(value.get()));
+      container.attr(PyList_Check(container.ptr()) ? "append" : "add")(py::handle(value));
     if (PyErr_Occurred()) throw py::error_already_set();
   }
 }
@@ -142,11 +149,10 @@ void Snapshot::restore() {
   for (const Contents &saved : saved_) {
     if (unchanged(saved)) continue;
     // The usual change is a flag: setting the values then keeps the dict's layout.
-    PyObject *const container = saved.container.get();
+    PyObject *const container = saved.container;
     if (PyDict_CheckExact(container) &&
         PyDict_GET_SIZE(container) == static_cast<Py_ssize_t>(saved.size)) {
-      for (const auto &[key, value] : items_of(saved))
-        PyDict_SetItem(container, key.get(), value.get());
+      for (const auto &[key, value] : items_of(saved)) PyDict_SetItem(container, key, value);
       if (unchanged(saved)) continue;
     }
     put_back(saved);

@@ -15,6 +15,7 @@ class Snapshot {
 public:
   /// Save `model` and all modules below it, iteratively.
   explicit Snapshot(const py::object &model);
+  ~Snapshot();
   Snapshot(const Snapshot &) = delete;
   Snapshot &operator=(const Snapshot &) = delete;
 
@@ -24,14 +25,17 @@ public:
   void restore();
 
 private:
+  // References in these two are owned but counted by hand: there are thousands of them, and
+  // vectors of Ref, which move one by one as they grow, take 2 % of a scan more.
+
   /// A container and the place of its items in `items_`.
   struct Contents {
-    Ref container;
+    PyObject *container;
     std::size_t first, size;
   };
   struct Item {
-    Ref key; ///< null in lists and sets
-    Ref value;
+    PyObject *key; ///< null in lists and sets
+    PyObject *value;
   };
 
   void save(PyObject *container);
