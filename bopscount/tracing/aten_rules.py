@@ -24,9 +24,9 @@ from bopscount.tracing.fields import (
 from bopscount.tracing.quantized_rules import record_quantized
 from bopscount.tracing.torch_names import RANKS, TORCH_NAMES
 
-Rule = Callable[[Emitter, str, tuple[Any, ...], dict[str, Any], Any], None]
+AtenRule = Callable[[Emitter, str, tuple[Any, ...], dict[str, Any], Any], None]
 aten = torch.ops.aten
-ATEN_RULES: dict[str, Rule] = {}
+ATEN_RULES: dict[str, AtenRule] = {}
 """Name of an op, without the underscore of its in-place form -> how it is recorded."""
 
 
@@ -39,10 +39,10 @@ def aten_names(*groups: str) -> list[str]:
     return found
 
 
-def _rule(*groups: str) -> Callable[[Rule], Rule]:
+def _rule(*groups: str) -> Callable[[AtenRule], AtenRule]:
     """Register a rule for all ops of the groups."""
 
-    def add(rule: Rule) -> Rule:
+    def add(rule: AtenRule) -> AtenRule:
         for name in aten_names(*groups):
             if name in ATEN_RULES:
                 raise ValueError(f"two rules for aten.{name}")
@@ -156,7 +156,7 @@ def _batch_norm(emitter: Emitter, op: str, args: tuple[Any, ...], _kwargs: Any, 
     emitter.add("batch_norm", op, args[0], first, extra_elements=statistics, **fields)
 
 
-def _norm(kind: str, weight_at: int) -> Rule:
+def _norm(kind: str, weight_at: int) -> AtenRule:
     def rule(emitter: Emitter, op: str, args: tuple[Any, ...], _kwargs: Any, out: Any) -> None:
         weight = args[weight_at] if len(args) > weight_at else None
         bias = args[weight_at + 1] if len(args) > weight_at + 1 else None
@@ -175,7 +175,7 @@ for _kind, _names in TORCH_NAMES.items():
             _rule(f"{_kind}.norm_{_weight_at}")(_norm(_kind, _weight_at))
 
 
-def _pool(kind: str, rank: int) -> Rule:
+def _pool(kind: str, rank: int) -> AtenRule:
     def rule(emitter: Emitter, op: str, args: tuple[Any, ...], _kwargs: Any, out: Any) -> None:
         first = out[0] if isinstance(out, (tuple, list)) else out
         spread = [
@@ -198,7 +198,7 @@ def _pool(kind: str, rank: int) -> Rule:
     return rule
 
 
-def _fractional_pool(rank: int) -> Rule:
+def _fractional_pool(rank: int) -> AtenRule:
     pool = _pool("max_pool", rank)
 
     def rule(emitter: Emitter, op: str, args: tuple[Any, ...], kwargs: Any, out: Any) -> None:
@@ -214,7 +214,7 @@ for _rank in (2, 3):
     _rule(f"max_pool.fractional_pool{_rank}d")(_fractional_pool(_rank))
 
 
-def _plain(kind: str) -> Rule:
+def _plain(kind: str) -> AtenRule:
     """Kinds that need nothing but the shapes of the first operand and the output."""
 
     def rule(emitter: Emitter, op: str, args: tuple[Any, ...], kwargs: Any, out: Any) -> None:
