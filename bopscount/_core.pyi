@@ -11,6 +11,12 @@ LAYER_DTYPE: Final[np.dtype[np.void]]
 COST_DTYPE: Final[np.dtype[np.void]]
 METRICS: Final[tuple[str, ...]]
 KINDS: Final[dict[str, int]]
+FULL_PRECISION: Final[int]
+"""Bits of a float operand in every rule about bit widths, whatever its dtype."""
+MAX_LOW_BITS: Final[int]
+"""The most bits of an operand of a low-bit layer."""
+MAX_BITS: Final[int]
+"""The most bits of an operand that can be stated."""
 BIT_SOURCES: Final[dict[str, int]]
 LAYER_FLAGS: Final[dict[str, int]]
 OP_TABLE: Final[tuple[dict[str, str], ...]]

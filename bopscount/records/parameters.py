@@ -28,7 +28,7 @@ def operand_bits(table: Records, operand: str) -> Integers:
 
 
 def is_low_bit(table: Records) -> npt.NDArray[np.bool_]:
-    """Return a mask of records both of whose operands are quantised, to 16 bits or fewer."""
+    """Return whether both operands are quantised, to `MAX_LOW_BITS` or fewer."""
     low = np.ones(len(table), bool)
     for operand in ("weight", "input"):
         low &= table.records[f"{operand}_bits_source"] != FLOATING
@@ -37,7 +37,7 @@ def is_low_bit(table: Records) -> npt.NDArray[np.bool_]:
 
 
 def low_bit_widths(weight_bits: int, input_bits: int) -> bool:
-    """The same of widths, floats being `FULL_PRECISION`."""
+    """Return whether such widths are low-bit, floats being `FULL_PRECISION`."""
     return max(weight_bits, input_bits) <= MAX_LOW_BITS
 
 

@@ -1,10 +1,12 @@
-"""Bit widths that have a meaning everywhere."""
+"""Bit widths with a meaning of their own, as the core has them."""
 
 from __future__ import annotations
 
-FULL_PRECISION = 32
+import bopscount._core as _core
+
+FULL_PRECISION = _core.FULL_PRECISION
 """Bits of a float operand in every rule about bit widths, whatever its dtype."""
-MAX_LOW_BITS = 16
-"""The widest integers that count as low-bit: both operands of a low-bit layer are at most these."""
-MAX_BITS = 64
-"""The widest operand that can be stated."""
+MAX_LOW_BITS = _core.MAX_LOW_BITS
+"""The most bits of an operand of a low-bit layer: both operands have at most these."""
+MAX_BITS = _core.MAX_BITS
+"""The most bits of an operand that can be stated."""

@@ -77,6 +77,9 @@ void register_layer(py::module_ &module) {
                        input_bits_source, weight_bits_source, output_bits_source, input_item_bytes,
                        output_item_bytes, weight_item_bytes, reserved);
   module.attr("LAYER_DTYPE") = py::dtype::of<Layer>();
+  module.attr("FULL_PRECISION") = full_precision;
+  module.attr("MAX_LOW_BITS") = max_low_bits;
+  module.attr("MAX_BITS") = max_bits;
   module.attr("BIT_SOURCES") = to_dict(bit_sources);
   module.attr("LAYER_FLAGS") = to_dict(layer_flags);
   module.def("new_layers", &new_layers, py::arg("n_layers"),

@@ -50,6 +50,7 @@ constexpr std::array<EvaluatorTable, 2> evaluators = {
 /// 64 bits: every term is at most `bound`, and no metric is more than 2^10
 /// times a sum of terms (low-bit products: 2^8; bits of traffic: 2^8 times 3).
 bool fits_64_bits(const Layer &layer) {
+  static_assert(max_low_bits * max_low_bits <= 1 << 8);
   const double batch = static_cast<double>(layer.batch) + 1;
   const double channels =
       (static_cast<double>(layer.in_channels) + 1) * (static_cast<double>(layer.out_channels) + 1);

@@ -11,6 +11,13 @@
 
 namespace bopscount {
 
+/// Bits of a float operand in every rule about bit widths, whatever its dtype.
+inline constexpr int full_precision = 32;
+/// The most bits of an operand of a low-bit layer.
+inline constexpr int max_low_bits = 16;
+/// The most bits of an operand that can be stated.
+inline constexpr std::size_t max_bits = 64;
+
 /// Where a bit width came from; anything but `floating` says "quantised".
 enum class BitSource : std::uint8_t {
   floating = 0, ///< a float (or unquantised) dtype: full precision
@@ -75,11 +82,11 @@ struct Layer {
   /// Or of `LayerFlag`s.
   std::uint16_t flags = 0;
   /// Stored bits of one element of the first operand.
-  std::uint8_t input_bits = 32;
+  std::uint8_t input_bits = full_precision;
   /// Stored bits of one element of the weight (or second operand).
-  std::uint8_t weight_bits = 32;
+  std::uint8_t weight_bits = full_precision;
   /// Stored bits of one element of the output.
-  std::uint8_t output_bits = 32;
+  std::uint8_t output_bits = full_precision;
   BitSource input_bits_source = BitSource::floating;
   BitSource weight_bits_source = BitSource::floating;
   BitSource output_bits_source = BitSource::floating;
@@ -92,10 +99,10 @@ struct Layer {
   /// Zero; room for what comes.
   std::uint8_t reserved[11] = {};
 
-  /// True when both operands are quantised to at most 16 bits: Bops, not Flops.
+  /// True when both operands are quantised to at most `max_low_bits`: Bops, not Flops.
   bool low_bit() const {
     return input_bits_source != BitSource::floating && weight_bits_source != BitSource::floating &&
-           input_bits <= 16 && weight_bits <= 16;
+           input_bits <= max_low_bits && weight_bits <= max_low_bits;
   }
   bool has(LayerFlag flag) const { return (flags & flag) != 0; }
 };

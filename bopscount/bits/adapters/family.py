@@ -8,13 +8,13 @@ from math import log2
 from typing import TYPE_CHECKING, Any
 
 from bopscount.bits.layer_bits import LayerBits
+from bopscount.records.widths import FULL_PRECISION
 
 if TYPE_CHECKING:
     from torch import nn
 
-FLOAT = 32
-"""Stands for full precision, whatever the float dtype."""
-MAX_BITS = 64
+FLOAT = FULL_PRECISION
+"""Width of float operands, whatever their dtype."""
 
 
 class MissingError(Exception):
@@ -88,7 +88,7 @@ def has(owner: Any, path: str) -> bool:
 
 
 def width(owner: Any, path: str) -> int | None:
-    """A number of bits; None stays None, what is 0 or less, or over 16, stands for float.
+    """Return a number of bits, `FLOAT` if it is less than 1 or at least `FLOAT`, or None for None.
 
     Raises:
         MissingError: If there is no such attribute, or it is no number.

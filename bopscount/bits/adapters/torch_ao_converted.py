@@ -2,26 +2,31 @@
 
 from math import prod
 
-from torch import nn
+from torch import Tensor, nn
 
 from bopscount.bits.adapters.family import FLOAT, Family, get
 from bopscount.bits.layer_bits import LayerBits
 
-_BITS = {"torch.qint8": 8, "torch.quint8": 8, "torch.quint4x2": 4, "torch.float16": 16}
+_INTEGERS = {"torch.qint8": 8, "torch.quint8": 8, "torch.quint4x2": 4}
+_BITS = {**_INTEGERS, "torch.float16": 16}
 _CONVS = tuple(f"Conv{what}{rank}d" for rank in (1, 2, 3) for what in ("", "Transpose", "ReLU"))
 
 
 def _read(module: object, output_bits: int | None) -> LayerBits:
     weight, bias = get(module, "weight()"), get(module, "bias()")
-    bits = _BITS.get(str(weight.dtype), FLOAT)
     return LayerBits(
-        weight_bits=bits,
-        input_bits=8 if bits < 16 else FLOAT,
+        weight_bits=_BITS.get(str(weight.dtype), FLOAT),
+        input_bits=_input_bits(weight),
         output_bits=output_bits,
         weight_shape=tuple(weight.shape),
         logical_params=prod(weight.shape) + (0 if bias is None else bias.numel()),
         by_shape=True,
     )
+
+
+def _input_bits(weight: Tensor) -> int:
+    """Return the width of the inputs: integers multiply integers, halves multiply floats."""
+    return 8 if str(weight.dtype) in _INTEGERS else FLOAT
 
 
 def _embedding(module: object) -> LayerBits:
@@ -37,13 +42,12 @@ def _embedding(module: object) -> LayerBits:
 
 def _recurrent(module: object) -> LayerBits:
     weight = next(iter(get(module, "get_weight()").values()))
-    bits = _BITS.get(str(weight.dtype), FLOAT)
     sizes = {name: get(module, name) for name in _RECURRENT_SIZES}
     kind = nn.GRU if any(base.__name__ == "GRU" for base in type(module).__mro__) else nn.LSTM
     stand_in = kind(**sizes, device="meta")
     return LayerBits(
-        weight_bits=bits,
-        input_bits=8 if bits < 16 else FLOAT,
+        weight_bits=_BITS.get(str(weight.dtype), FLOAT),
+        input_bits=_input_bits(weight),
         logical_params=sum(parameter.numel() for parameter in stand_in.parameters()),
         by_shape=True,
         stand_in=stand_in,

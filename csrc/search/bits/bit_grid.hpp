@@ -11,9 +11,6 @@
 
 namespace bopscount {
 
-/// Widths that a candidate may give are 1 to this.
-inline constexpr std::size_t max_bits = 64;
-
 /// Which operands take their width from a candidate; the others keep theirs.
 struct Varied {
   bool weight;

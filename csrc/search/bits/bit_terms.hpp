@@ -14,13 +14,10 @@ namespace bopscount {
 enum class Factor : std::uint8_t {
   one,      ///< 1, whatever the width
   bits,     ///< the width
-  low,      ///< 1 up to 16 bits, else 0
-  low_bits, ///< the width up to 16 bits, else 0
+  low,      ///< 1 up to max_low_bits, else 0
+  low_bits, ///< the width up to max_low_bits, else 0
   binary,   ///< 1 for one bit, else 0
 };
-
-/// The widths up to which a layer is a low-bit one.
-inline constexpr int max_low_bits = 16;
 
 /// The largest value of a factor.
 constexpr int max_value(Factor factor) {
