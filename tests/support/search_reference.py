@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 import bopscount
 from bopscount import _core
 from bopscount.layer_table import LayerTable
+from bopscount.records.parameters import stored_weights
 from bopscount.report.bit_summary import bit_summary
 
 KIND_NAMES = [row["name"] for row in _core.OP_TABLE]
@@ -28,7 +29,7 @@ def changed_table(table, patterns, weights, inputs):
 
 def activation_bytes(table):
     """Every operand of a product that is no parameter, at its width."""
-    stored = bopscount.stored_weights.stored_weights(table).tolist()
+    stored = stored_weights(table).tolist()
     bits = 0
     for record, n_stored in zip(table.records, stored, strict=True):
         kind = KIND_NAMES[record["kind"]]
