@@ -1,4 +1,4 @@
-"""From a model to records: which op ran in which module, on which shapes.
+"""Tracing of a model to records: the op, module and shapes of each.
 
 Imports `bits`, `records` and what is below them. Computes no cost.
 """

@@ -1,7 +1,7 @@
-"""ATen ops as the dispatcher sees them: how each is recorded.
+"""Recording rules of ATen ops.
 
-Used wherever no leaf rule speaks for the running module. What is neither named
-here nor tagged pointwise by torch, and is no view, is recorded as uncounted.
+They apply to ops that reach torch's dispatcher because no leaf or function rule answered. An op
+without a rule that is neither a view nor tagged pointwise by torch is recorded as uncounted.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from bopscount.tracing.torch_names import RANKS, TORCH_NAMES
 AtenRule = Callable[[Emitter, str, tuple[Any, ...], dict[str, Any], Any], None]
 aten = torch.ops.aten
 ATEN_RULES: dict[str, AtenRule] = {}
-"""Name of an op, without the underscore of its in-place form -> how it is recorded."""
+"""ATen name, without the underscore of in-place forms -> rule."""
 
 
 def aten_names(*groups: str) -> list[str]:
-    """Return the ops of groups such as "matmul.addmm" in `TORCH_NAMES`."""
+    """Return the ATen names of `TORCH_NAMES` groups such as "matmul.addmm"."""
     found: list[str] = []
     for group in groups:
         kind, _, name = group.partition(".")
@@ -40,7 +40,7 @@ def aten_names(*groups: str) -> list[str]:
 
 
 def _rule(*groups: str) -> Callable[[AtenRule], AtenRule]:
-    """Register a rule for all ops of the groups."""
+    """Register a rule for all ops of the named groups."""
 
     def add(rule: AtenRule) -> AtenRule:
         for name in aten_names(*groups):
@@ -59,7 +59,7 @@ def _convolution(
     x, weight, bias, stride, padding, dilation, transposed, output_padding, groups = args[:9]
     rank = weight.dim() - 2
     channels = x.shape[-1 - rank]
-    if transposed and channels != weight.shape[0]:  # torch looks on real tensors only
+    if transposed and channels != weight.shape[0]:  # torch checks this on real tensors only
         raise RuntimeError(
             f"transposed convolution with a weight of size {list(weight.shape)} expects an input "
             f"of {weight.shape[0]} channels, got {channels} in {list(x.shape)}"
@@ -202,7 +202,7 @@ def _fractional_pool(rank: int) -> AtenRule:
     pool = _pool("max_pool", rank)
 
     def rule(emitter: Emitter, op: str, args: tuple[Any, ...], kwargs: Any, out: Any) -> None:
-        pool(emitter, op, (args[0], args[1], args[1]), kwargs, out)  # strides are drawn
+        pool(emitter, op, (args[0], args[1], args[1]), kwargs, out)  # torch draws the strides
 
     return rule
 
@@ -215,7 +215,7 @@ for _rank in (2, 3):
 
 
 def _plain(kind: str) -> AtenRule:
-    """Kinds that need nothing but the shapes of the first operand and the output."""
+    """Return the rule of a kind that needs only the shapes of the operands and the output."""
 
     def rule(emitter: Emitter, op: str, args: tuple[Any, ...], kwargs: Any, out: Any) -> None:
         first = out[0] if isinstance(out, (tuple, list)) else out
@@ -233,7 +233,7 @@ def _plain(kind: str) -> AtenRule:
 
 
 def tensors_in(values: tuple[Any, ...] | list[Any]) -> list[Tensor]:
-    """Tensors among the values, one list deep."""
+    """Return the tensors among the values and in their lists and tuples, one level deep."""
     found: list[Tensor] = []
     for value in values:
         if isinstance(value, Tensor):
@@ -308,15 +308,15 @@ _FREE_NAMES = """
     squeeze_ unsqueeze_ t_ transpose_ as_strided_ detach_
 """
 FREE = frozenset(_FREE_NAMES.split())
-"""Ops that compute and move nothing."""
+"""Ops without computation or data movement."""
 VIEWS = frozenset("_unsafe_view unsafe_split unsafe_split_with_sizes unsafe_chunk".split())
-"""Views that torch does not call so."""
+"""Ops that return views, though torch does not mark them `is_view`."""
 
 
 def record_aten(
     emitter: Emitter, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], out: Any
 ) -> None:
-    """Records one dispatched op, or that there is no rule for it."""
+    """Record one dispatched op, as uncounted if it has no rule."""
     namespace, _, name = func._schema.name.partition("::")
     if namespace == "aten":
         if func.is_view or name in VIEWS:
@@ -345,7 +345,7 @@ def record_aten(
 
 
 def _share_producer(out: Any) -> None:
-    """All outputs of an op have the producer of the first."""
+    """Set the producer of all outputs of an op to that of the first."""
     if isinstance(out, (tuple, list)):
         tensors = tensors_in(out)
         for other in tensors[1:]:

@@ -1,4 +1,4 @@
-"""Building a model that needs no values."""
+"""Construction of models without values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BY_FAN = {
     init.kaiming_uniform_, init.kaiming_normal_, init.xavier_uniform_, init.xavier_normal_,
     init.orthogonal_,
 }  # fmt: skip
-"""Refuse tensors with fewer dimensions than two."""
+"""Initialisers that raise for tensors of fewer than two dimensions."""
 _FILLING = {
     *_BY_FAN, init.uniform_, init.normal_, init.trunc_normal_, init.constant_,
     Tensor.zero_, Tensor.fill_, Tensor.uniform_, Tensor.normal_,
@@ -22,10 +22,10 @@ _MAKING = _device_constructors()
 
 
 class WithoutValues(DeviceContext):
-    """`torch.device("meta")`, within which nothing is filled.
+    """Context like `torch.device("meta")`, with initialisers skipped.
 
-    A tensor on meta has no values; that filling it takes several us all the same is most of the
-    time in which a network is built there.
+    Meta tensors have no values, yet each fill takes several us: most of the time to build a
+    network there.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Classes of modules: which are leaves, and which rule answers for them."""
+"""Module classes: leaves and their rules."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LEAF_RULES: dict[type[nn.Module], Any] = {
     },
     **dict.fromkeys((nn.LSTM, nn.GRU, nn.RNN), recurrent_rule),
 }
-"""Exact class -> name of a leaf rule of the core, or a function (host, module, args, kwargs)."""
+"""Exact class -> name of a leaf rule of the core, or a callable (host, module, args, kwargs)."""
 
 LEAF_BASES = (
     nn.modules.conv._ConvNd,
@@ -39,20 +39,24 @@ LEAF_BASES = (
     nn.RNNBase,
     nn.RNNCellBase,
 )
-"""Subclasses of these are leaves whatever they contain."""
+"""Base classes whose subclasses are leaves, even with submodules."""
 
 
-def scripted_rule(driver: Any, module: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
-    """TorchScript calls no Python; the dispatcher sees its ops, all in one row."""
-    return driver.fall_back(module.forward, args, kwargs)
+def scripted_rule(host: Any, module: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
+    """Run a TorchScript module as one leaf, as only the dispatcher sees its ops."""
+    return host.fall_back(module.forward, args, kwargs)
 
 
 def classify(cls: type[nn.Module]) -> tuple[bool, Any, bool, bool, bool]:
-    """What a class of modules is.
+    """Classify a module class.
 
     Returns:
-        Whether it is a leaf whatever it contains; its rule; whether it is registered; whether it
-        is an nn.Sequential; whether an adapter might know its instances.
+        (leaf, rule, registered, sequential, adapted): whether it is a leaf even with submodules;
+        its rule or None; whether it is registered; whether it runs and iterates as nn.Sequential;
+        whether an adapter may apply to its instances.
+
+    Raises:
+        InputError: For a lazy class, whose parameters are uninitialised.
     """
     if registered_classes.rule_for_class(cls) is not None:
         return True, None, True, False, False
@@ -76,7 +80,7 @@ def classify(cls: type[nn.Module]) -> tuple[bool, Any, bool, bool, bool]:
 
 
 def _inherited_rule(cls: type[nn.Module]) -> Any:
-    """The rule of the torch class whose forward and weight a subclass keeps."""
+    """Return the rule of the torch base class if `cls` keeps its forward and weight, else None."""
     if isinstance(getattr(cls, "weight", None), property):
         return None  # parametrised: the weight is computed
     for base in cls.__mro__[1:]:

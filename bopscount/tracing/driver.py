@@ -1,9 +1,8 @@
-"""Runs one forward call under the tracer, on meta tensors or for real.
+"""Driver of one traced forward call, on meta tensors or for real.
 
-Modules are answered or entered by the core's Tracer (their classes' `__call__`);
-torch functions called in between come in through a TorchFunctionMode and are answered
-by a rule of `functions`, or else run by torch itself, on meta, under a dispatch mode
-that sees every ATen op.
+The core's Tracer answers modules or enters them (through their classes' `__call__`). torch
+functions called in between arrive through a TorchFunctionMode and are answered by a rule of
+`functions`. The fallback is torch itself, on meta, under a dispatch mode that sees every ATen op.
 """
 
 from __future__ import annotations
@@ -41,32 +40,30 @@ from bopscount.tracing.modes import FUNCTION_MODE, Dispatched, Guarded, handlers
 from bopscount.tracing.registered import answer_by_shape, record_registered
 
 TRACING = RLock()
-"""One trace at a time in a process: class attributes and `training` flags are shared."""
+"""Lock for one trace at a time in a process: class attributes and `training` flags are shared."""
 
 _REGULAR = (Tensor, nn.Parameter)
 
-
 MASK_ELEMENTS = 2**24
-"""Up to this size a constant mask, often a small one expanded, is looked into."""
-
+"""Maximum size of a constant mask whose values are read; large ones are often expanded views."""
 
 Forward = Callable[["Driver", Any, Any], Any]
-"""Calls the driver's model with positional and keyword arguments, and may look at both ends."""
+"""Callable (driver, args, kwargs) that calls the model and may inspect inputs and output."""
 Watch = Callable[[int, Any, tuple[Any, ...]], None]
-"""(number of the product's record among those of products, ATen op, its arguments)."""
+"""Callback (number of the op's record among the records of products, ATen op, its arguments)."""
 
 
 class Driver:
     """One trace of one model, the `TraceHost` of its tracer.
 
-    `watch` sees every ATen op of a run for real before it runs.
+    `watch` is called before every ATen op of a run for real.
 
     Attributes:
-        tracer: The core's recorder.
+        tracer: The core's tracer.
         real: Whether the model's arithmetic is run.
         keeps_values: Whether small tensors that the forward makes from shapes alone keep their
-            values, for the forward may ask for them; drawing a mask for real is dear.
-        dropped_values: Whether there was such a tensor, and it did not keep them.
+            values, which the forward may read; computing a mask for real is expensive.
+        dropped_values: Whether such a tensor lost its values.
     """
 
     def __init__(
@@ -96,7 +93,7 @@ class Driver:
         self._originals: dict[int, Tensor] = {}
 
     def classify(self, cls: type[nn.Module]) -> tuple[bool, Any, bool, bool, bool]:
-        """What a class of modules is to the tracer."""
+        """Return (leaf, rule, registered, sequential, adapted) of a module class."""
         leaf, rule, *flags = classify(cls)
         if callable(rule):
             python_rule = rule
@@ -108,7 +105,7 @@ class Driver:
         return leaf, rule, registered, sequential, adapted
 
     def adapt(self, module: nn.Module, node: int) -> Any:
-        """What an adapter says of a module: nothing, about one inside it, or a rule for it."""
+        """Return an adapter's answer: None, a submodule, or (rule or None, logical parameters)."""
         bits = self._inner.get(id(module))
         if bits is None:
             found = _ask_adapters(module)
@@ -130,7 +127,7 @@ class Driver:
         return answer_by_shape(self, self._adapted[id(module)], module, args, kwargs)
 
     def rewrite(self, module: nn.Module, mark: int, given: Any, output: Any) -> None:
-        """After a registered leaf, or a leaf that recorded nothing."""
+        """Rewrite the records since `mark` of a registered leaf, or of one without records."""
         first = next((value for value in given if any(True for _ in tensors_of(value))), None)
         result = next(tensors_of(output), None)
         if first is None or result is None:
@@ -150,7 +147,7 @@ class Driver:
     def run(
         self, call: ForwardCall, training: bool = False, forward: Forward | None = None
     ) -> None:
-        """Records one forward; the model is left as it was."""
+        """Record one forward call, and restore the model."""
         with TRACING:
             args, kwargs = call.args, call.kwargs
             restores = global_states()
@@ -190,14 +187,14 @@ class Driver:
             body()
 
     def before_op(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Before an ATen op of a run for real, recorded or not."""
+        """Guard and watch an ATen op of a run for real, recorded or not, before it runs."""
         self.guard.before_op(func, args, kwargs)
         if self._watch is not None:
-            # Rules record before torch runs what they are for; what has none is recorded after.
+            # A rule records before torch runs its function; an op without a rule is recorded after.
             self._watch(self.tracer.n_products - (not self._recorded_late), func, args)
 
     def _input(self, tensor: Tensor) -> Tensor:
-        """Token ids and masks keep their values, everything else becomes meta."""
+        """Return an input for a trace on meta: small token ids and masks keep their values."""
         floating = tensor.is_floating_point() or tensor.is_complex()
         if not floating and not tensor.is_meta and tensor.numel() <= CONSTANT_ELEMENTS:
             # A copy: the forward may write into it.
@@ -208,7 +205,7 @@ class Driver:
         return self.to_meta(tensor)
 
     def _scripted(self) -> tuple[Any, str, Any]:
-        """A scripted function calls no Python that a mode could see: it falls back whole."""
+        """Return the patch that makes scripted functions, which no mode sees, fall back."""
         cls, thread = torch.jit.ScriptFunction, get_ident()
         original = cls.__call__
 
@@ -235,7 +232,7 @@ class Driver:
     # --- functions ---------------------------------------------------------
 
     def view(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """A view of a parameter, or of an argument that is given by name."""
+        """Return a view of a parameter, or of an argument that is given by name."""
         base = args[0] if args else next(tensors_of(kwargs))
         if isinstance(base, nn.Parameter) and args and not self.real:
             base = self.to_meta(base)
@@ -248,12 +245,12 @@ class Driver:
     def constant(
         self, rule: Rule, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], elements: int
     ) -> Any:
-        """A function of constants: recorded by its rule, and run, for its values may be asked."""
+        """Record a function of constants by its rule, and run it, as its values may be read."""
         large = elements > CONSTANT_ELEMENTS
         if large and func is Tensor.to:
             moved, named = _stay_here(func, args, kwargs)
             if func(*moved, **named) is args[0]:
-                return args[0]  # no copy: a view of a small one stays a constant
+                return args[0]  # not a copy: views of small constants stay constants
         if large:
             args, kwargs = map_tensors(self.to_meta, (args, kwargs))
         recorded = rule(self, func, args, kwargs)
@@ -261,7 +258,7 @@ class Driver:
             return self.fall_back(func, args, kwargs)
         if isinstance(recorded, Tensor):
             if not recorded.is_meta:
-                return recorded  # the rule has run it
+                return recorded  # the rule has run the function
             large = large or recorded.numel() > CONSTANT_ELEMENTS
         if large or _elements(recorded) > CONSTANT_ELEMENTS:
             return recorded
@@ -269,20 +266,20 @@ class Driver:
         return self.run_for_real(func, args, kwargs, recorded)
 
     def keep(self, tensor: Tensor) -> None:
-        """Before a function changes a tensor's shape where it is."""
+        """Save a tensor's shape before a function changes it in place."""
         self.guard.keep(tensor)
 
     def is_tainted(self, tensor: Tensor) -> bool:
-        """Whether a constant was written into with what is none."""
+        """Return whether a non-constant was written into a constant."""
         return bool(self._tainted) and storage_key(tensor) in self._tainted
 
     def _live(self, tensor: Tensor) -> bool:
-        """Whether it depends on the input or is a parameter: no constant."""
+        """Return whether a tensor depends on the input or is a parameter, so is not constant."""
         live = tensor.is_meta or isinstance(tensor, nn.Parameter)
         return live or self.is_tainted(tensor)
 
     def run_for_real(self, func: Any, args: Any, kwargs: Any, recorded: Any) -> Any:
-        """Torch's own answer, which takes the place of the one that was recorded."""
+        """Return torch's own output in place of the recorded one."""
         self._count_op()
         out = func(*args, **kwargs)
         if isinstance(out, Tensor) and isinstance(recorded, Tensor):
@@ -297,12 +294,12 @@ class Driver:
             self._progress.update()
 
     def ask_stand_in(self, cls: Any, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        """What a class that stands for tensors makes of a function, on tensors that are seen."""
+        """Return a tensor-like class's answer to a function, and trace the functions it calls."""
         with FUNCTION_MODE:
             return cls.__torch_function__(func, types, args, kwargs)
 
     def fall_back(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Torch's own answer, with its ATen ops recorded."""
+        """Return torch's own output, and record its ATen ops."""
         bits = bits_of_product(func, args)
         if not self.real:
             constant = not any(map(self._live, tensors_of((args, kwargs))))
@@ -324,16 +321,16 @@ class Driver:
             self._recorded_late = late
         if bits is not None:
             record_registered(self.emitter, bits, "dtype", func.__name__, args[0], out, mark)
-        # Where torch hands an operand back, it is the caller's own.
+        # If torch returns an operand, return the caller's tensor in place of its meta tensor.
         return self._originals.get(id(out), out) if isinstance(out, Tensor) else out
 
     def _to_meta_but_numbers(self, tensor: Tensor) -> Tensor:
-        """Torch may take a constant integer for a size, and ask for its value."""
+        """Return a meta tensor; scalar integer constants stay, as torch may read them as sizes."""
         number = tensor.dim() == 0 and not tensor.is_floating_point() and not tensor.is_complex()
         return tensor if number and not self._live(tensor) else self.to_meta(tensor)
 
     def _without_masks(self, x: Tensor, index: Any) -> Any:
-        """An index by constant masks as one by numbers, whose shape does not ask for values."""
+        """Replace constant masks in an index by integer indices, which have known shapes."""
         given = index if isinstance(index, tuple) else (index,)
         parts: list[Any] = []
         at = 0
@@ -344,7 +341,7 @@ class Driver:
             mask = isinstance(part, Tensor) and part.dtype is torch.bool and part.dim()
             if mask and not self._live(part) and part.numel() <= MASK_ELEMENTS:
                 if part.shape != x.shape[at : at + part.dim()]:
-                    return index  # an error, which torch words
+                    return index  # torch raises its own error
                 parts.extend(part.nonzero(as_tuple=True))
             else:
                 parts.append(part)
@@ -352,7 +349,7 @@ class Driver:
         return tuple(parts)
 
     def _taint(self, func: Any, args: tuple[Any, ...]) -> None:
-        """A constant that is written into with what is not constant is none any more."""
+        """Mark a constant as tainted if `func` writes into it in place."""
         target = args[0] if args else None
         name = getattr(func, "__name__", "")
         writes = name.startswith(("__i", "__set")) or (name.endswith("_") and name[:2] != "__")
@@ -360,7 +357,7 @@ class Driver:
             self._tainted.add(storage_key(target))
 
     def to_meta(self, tensor: Tensor) -> Tensor:
-        """A meta tensor of the same shape, strides and dtype; the same one each time."""
+        """Return a meta tensor of the same shape, strides and dtype; the same one each time."""
         if tensor.is_meta:
             return tensor
         known = self._metas.get(id(tensor))
@@ -378,9 +375,9 @@ class Driver:
 
 
 def _ask_adapters(module: nn.Module) -> tuple[LayerBits, str | None] | None:
-    """What an adapter says of a module, which is left as it was.
+    """Return the adapter's bit widths and submodule name, and restore the module.
 
-    A quantiser may have to run for it, and some clip the weight in place.
+    An adapter may have to run a quantiser, and some of these clip the weight in place.
     """
     guard = TensorGuard(module)
     try:
@@ -391,7 +388,7 @@ def _ask_adapters(module: nn.Module) -> tuple[LayerBits, str | None] | None:
 
 
 def _dims_indexed(part: Any) -> int:
-    """How many dimensions a part of an index stands for; those of ... are counted apart."""
+    """Return the number of dimensions that a part of an index consumes, 0 for an ellipsis."""
     if isinstance(part, Tensor) and part.dtype is torch.bool:
         return part.dim()
     return 0 if part is None or part is ... or isinstance(part, bool) else 1
@@ -401,7 +398,7 @@ _MOVES = (Tensor.to, torch.as_tensor, torch.asarray)
 
 
 def _stay_here(func: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
-    """Constants that are moved to where the input is keep their values."""
+    """Redirect moves of constants to meta to the CPU, so that they keep their values."""
     if func not in _MOVES:
         return args, kwargs
 

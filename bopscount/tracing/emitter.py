@@ -1,4 +1,4 @@
-"""Recording ops by the tensors they took and gave."""
+"""Recording of ops by their operand and output tensors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bopscount._core import KINDS, Tracer, emit
 
 
 class Emitter:
-    """Records ops that torch has run already."""
+    """Recorder of ops that torch has already run."""
 
     def __init__(self, tracer: Tracer) -> None:
         self.tracer = tracer
@@ -27,18 +27,18 @@ class Emitter:
         batched: bool = True,
         **fields: Any,
     ) -> None:
-        """Records one op in the running module.
+        """Record one op in the running module.
 
         Args:
             kind: Name of an op table row.
-            op: What torch calls it.
+            op: torch's name of the op.
             operand: First operand.
-            output: Output; from here on the op is its producer.
-            others: Further operands: who made them is recorded too.
-            channel_axis: Where the channels are, 1 or -1, or the dimension of a softmax; by
-                default what the kind's row says.
+            output: Output; the op becomes its producer.
+            others: Further operands; their producers are recorded too.
+            channel_axis: Channel dimension, 1 or -1, or the dimension of a softmax; by default
+                that of the kind's row.
             batched: Whether dimension 0 is the batch.
-            fields: Further fields of the record, or others in place of these.
+            fields: Further fields of the record, or overrides of these.
         """
         fields.setdefault("extra_elements", 0)
         axis = {} if channel_axis is None else {"channel_axis": channel_axis}

@@ -1,4 +1,4 @@
-"""Record fields that several rules fill in the same way."""
+"""Record fields shared by several rules."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from bopscount._core import BIT_SOURCES, LAYER_FLAGS
 
 
 def three(value: int | tuple[int, ...] | list[int]) -> tuple[int, ...]:
-    """A window attribute in three dimensions, filled up with what 1-D layers have."""
+    """Return a window attribute (kernel, stride, dilation) in three dimensions, padded with 1."""
     values = (value,) if isinstance(value, int) else tuple(value)
     return (*values, 1, 1, 1)[:3]
 
 
 def three_paddings(value: int | tuple[int, ...] | list[int]) -> tuple[int, ...]:
-    """The same for paddings, where what is missing is 0."""
+    """Return paddings in three dimensions, padded with 0."""
     values = (value,) if isinstance(value, int) else tuple(value)
     return (*values, 0, 0, 0)[:3]
 
 
 def quantised(source: str, **bits: int | None) -> dict[str, Any]:
-    """Record fields for bit widths that come from one source, such as "user"."""
+    """Return the record fields of bit widths from one source, such as "user"."""
     fields: dict[str, Any] = {}
     for name, width in bits.items():
         if width is not None:
@@ -33,7 +33,7 @@ def quantised(source: str, **bits: int | None) -> dict[str, Any]:
 
 
 def weight_fields(weight: Tensor, bias: Tensor | None = None) -> dict[str, Any]:
-    """Record fields for a weight, or second operand, and a bias."""
+    """Return the record fields of a weight, or second operand, and a bias."""
     itemsize, dtype = weight.itemsize, weight.dtype
     fields = {
         "weight_elements": weight.numel(),
@@ -49,18 +49,18 @@ def weight_fields(weight: Tensor, bias: Tensor | None = None) -> dict[str, Any]:
 def attention_fields(
     batch: int, length: int, keys: int, width: int, value_width: int, *, mask: Tensor | None
 ) -> dict[str, Any]:
-    """Return the sizes of scaled dot-product attention.
+    """Return the record fields of scaled dot-product attention.
 
     Args:
         batch: Samples x heads.
-        length: Queries of each.
-        keys: Keys, and values, of each.
+        length: Number of queries per head.
+        keys: Number of keys, and of values, per head.
         width: Features of a query and of a key.
-        value_width: Features of a value, and of the output.
-        mask: The mask, if any.
+        value_width: Features of a value and of the output.
+        mask: Attention mask, if any.
 
-    Example: 12 heads of 197 tokens and 64 features: `attention_fields(12, 197, 197, 64, 64,
-    mask=None)`, of 12 x 197 x 197 x (64 + 64) macs.
+    Example: 12 heads of 197 tokens and 64 features, `attention_fields(12, 197, 197, 64, 64,
+    mask=None)`, have 12 x 197 x 197 x (64 + 64) macs.
     """
     return {
         "batch": batch,
@@ -77,7 +77,7 @@ def attention_fields(
 def attention_of(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, causal: bool = False
 ) -> dict[str, Any]:
-    """Return the fields of attention of (..., length, width) tensors."""
+    """Return the record fields of attention on (..., length, width) tensors."""
     fields = attention_fields(
         prod(query.shape[:-2]), query.shape[-2], key.shape[-2], query.shape[-1], value.shape[-1],
         mask=mask,

@@ -1,4 +1,4 @@
-"""Leaves the model, and what is global to a forward, as they were."""
+"""Restoration of the model and of global state after a forward."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from torch.autograd.grad_mode import _unsafe_preserve_version_counter
 
 from bopscount._core import Snapshot
 
-# Their schemas do not say that they update the running statistics in training.
-_SECRET_WRITERS = {
+# Ops whose schemas do not declare that they update the running statistics in training.
+_UNDECLARED_WRITERS = {
     f"aten::{name}" for name in ("native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm")
 }
-_SECRETLY_WRITTEN = {"running_mean", "running_var"}
+_UNDECLARED_OUTPUTS = {"running_mean", "running_var"}
 _REGULAR = (Tensor, nn.Parameter)
 
 
 @contextmanager
 def untouched(model: nn.Module, *, training: bool = False) -> Iterator[None]:
-    """Undoes, on the way out, whatever a forward changed; eval mode in between.
+    """Run the body in eval mode, and undo a forward's changes on exit.
 
-    Attributes of every module (also inside plain containers), modules,
+    Restores the attributes of every module (also inside plain containers), modules,
     parameters, buffers and hooks by identity, `training`, random state, grad mode and
-    default dtype. In-place writes to tensors are `TensorGuard`'s part.
+    default dtype. `TensorGuard` restores tensors that were written in place.
 
     Args:
         model: The model.
-        training: Leave the `training` flags as they are.
+        training: Keep the `training` flags during the body.
     """
     snapshot = Snapshot(model)
     grad_enabled = torch.is_grad_enabled()
@@ -55,7 +55,7 @@ def untouched(model: nn.Module, *, training: bool = False) -> Iterator[None]:
 
 
 def global_states() -> list[Callable[[], object]]:
-    """Functions that put back the default dtype and the random states."""
+    """Return functions that restore the default dtype and the random states."""
     restores: list[Callable[[], object]] = [
         partial(torch.set_default_dtype, torch.get_default_dtype()),
         partial(torch.set_rng_state, torch.get_rng_state()),
@@ -72,16 +72,16 @@ def global_states() -> list[Callable[[], object]]:
 
 
 _MT19937_BYTES = 624 * 4 + 4
-"""Its 624 words of state and the position among them, as numpy's headers have them."""
+"""Size of MT19937's state in numpy's headers: 624 words, and the position among them."""
 _numpy_seen: tuple[bytes, Any] = (b"", None)
 
 
 def _numpy_state(numpy: Any) -> Callable[[], object]:
-    """Puts back numpy's global generator.
+    """Return a function that restores numpy's global generator.
 
-    Reading that state, or writing it, takes 30 us, as long as a small network's scan: so
-    the state last read is kept for as long as the generator's memory has not changed. Not
-    where it holds a spare normal number, which may be used up without a change there.
+    Reading or writing its state takes 30 us, as long as a small network's scan, so the last
+    state read is cached until the generator's memory changes. A state with a spare normal
+    number is not cached: using that number up does not change the memory.
     """
     global _numpy_seen  # noqa: PLW0603 - a cache of one
     get_generator = getattr(numpy.random, "get_bit_generator", None)
@@ -105,14 +105,14 @@ def _numpy_state(numpy: Any) -> Callable[[], object]:
 
 
 def arguments_kept(values: Any, restores: list[Callable[[], object]]) -> list[Tensor]:
-    """Keeps what a forward may change in its arguments, tensors apart, such as a cache of keys.
+    """Save a forward's mutable arguments other than tensors, such as a key-value cache.
 
     Args:
-        values: Arguments, nested.
-        restores: Gets functions that put it back.
+        values: Nested arguments.
+        restores: List to which functions that restore them are appended.
 
     Returns:
-        The tensors inside objects.
+        The tensors found in objects' attributes.
     """
     tensors: list[Tensor] = []
     stack, seen = [(values, False)], set[int]()
@@ -149,10 +149,11 @@ def _put_back_dict(changed: dict[Any, Any], before: dict[Any, Any]) -> None:
 
 
 def closing_modes(body: Callable[[], object]) -> None:
-    """Runs it; no generator of torch's that an interrupt has cut off outlives it.
+    """Run `body`, and close torch's suspended context managers if it raises.
 
-    Torch takes a function mode off in a context manager. Interrupted between that and its
-    first or last line, it would put the mode back on when the error is forgotten.
+    torch disables a function mode in a generator-based context manager. If an interrupt suspends
+    that generator before it is finished, it would enable the mode again when the error is
+    released.
     """
     try:
         body()
@@ -162,7 +163,7 @@ def closing_modes(body: Callable[[], object]) -> None:
 
 
 def _close_modes(error: BaseException) -> None:
-    # Apart from its caller, which stands in the traceback: a frame that it kept would be a cycle.
+    # Not inlined: the caller's frame is in the traceback, so a frame among its locals is a cycle.
     cause: BaseException | None = error
     while cause is not None:
         for frame, _ in walk_tb(cause.__traceback__):
@@ -175,10 +176,10 @@ _HANDLES = torch.overrides.handle_torch_function.__code__
 
 
 class TensorGuard:
-    """Copies a parameter or buffer the moment before an op writes into it.
+    """Copies a parameter or buffer just before an op writes into it.
 
     Attributes:
-        given: Tensors of the caller's, guarded likewise.
+        given: Tensors of the caller that are guarded too.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -188,7 +189,7 @@ class TensorGuard:
 
     @cached_property
     def _tensors(self) -> dict[int, list[Tensor]]:
-        """The model's tensors by storage; made with the first write, which is rare."""
+        """Guarded tensors by storage, built at the first write, which is rare."""
         by_storage: dict[int, list[Tensor]] = {}
         for tensor in self._all():
             for part in (tensor, tensor.grad if tensor.is_leaf else None):
@@ -205,12 +206,12 @@ class TensorGuard:
         return chain(self._model.parameters(), self._model.buffers(), self.given)
 
     def watch(self) -> None:
-        """Before a run for real: keeps what no op writes into, of all tensors."""
+        """Call `keep` on every guarded tensor, before a run for real."""
         for tensor in self._all():
             self.keep(tensor)
 
     def keep(self, tensor: Tensor) -> None:
-        """Keeps a guarded tensor's shape, strides and memory, `requires_grad` and `grad`."""
+        """Save a guarded tensor's shape, strides, memory, `requires_grad` and `grad`."""
         if id(tensor) not in self._unkept:
             return
         self._unkept.remove(id(tensor))
@@ -221,20 +222,20 @@ class TensorGuard:
         self._undos.append(partial(_put_back_form, tensor, tensor.requires_grad, grad, data))
 
     def about_to_write(self, tensor: Tensor) -> None:
-        """Saves the values of a tensor, and of those that share its memory, if the model's."""
+        """Save the values of the guarded tensors that share memory with `tensor`."""
         key = None if tensor.is_meta else storage_key(tensor)
         if key is not None:
             for owned in self._tensors.pop(key, ()):
                 self._save(owned)
 
     def before_op(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Saves what `func` is about to write, if it is the model's."""
+        """Save the guarded tensors that `func` is about to write into."""
         schema = func._schema
-        if not schema.is_mutable and schema.name not in _SECRET_WRITERS:
+        if not schema.is_mutable and schema.name not in _UNDECLARED_WRITERS:
             return
         for argument, value in _arguments(func, args, kwargs):
             declared = argument.alias_info is not None and argument.alias_info.is_write
-            if not declared and argument.name not in _SECRETLY_WRITTEN:
+            if not declared and argument.name not in _UNDECLARED_OUTPUTS:
                 continue
             for tensor in value if isinstance(value, (list, tuple)) else (value,):
                 if isinstance(tensor, Tensor):
@@ -245,7 +246,7 @@ class TensorGuard:
         self._undos += [_version_of(tensor), partial(_put_back, tensor.detach(), copy)]
 
     def restore(self) -> None:
-        """Puts every written tensor back, version counter included, whoever interrupts."""
+        """Restore every saved tensor, including its version counter, even if interrupted."""
         try:
             self._undo()
         finally:
@@ -258,7 +259,7 @@ class TensorGuard:
 
 
 def _version_of(tensor: Tensor) -> Callable[[], object]:
-    """Sets its version counter to what it is now."""
+    """Return a function that resets the tensor's version counter to its current value."""
     return partial(_unsafe_preserve_version_counter(tensor).__exit__, None, None, None)
 
 
@@ -286,7 +287,7 @@ def _form(tensor: Tensor) -> tuple[Any, ...]:
 
 
 def storage_key(tensor: Tensor) -> int | None:
-    """What tensors that share memory have in common; None for subclasses without any."""
+    """Return a key shared by tensors on the same memory, None for subclasses without storage."""
     try:
         return int(tensor.untyped_storage()._cdata)
     except (NotImplementedError, RuntimeError):

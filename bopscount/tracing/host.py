@@ -1,4 +1,4 @@
-"""The contract between the core's tracer and the Python half of a trace."""
+"""Protocol between the core's tracer and the Python half of a trace."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 
 class TraceHost(Protocol):
-    """The Python half of a running trace.
+    """Python half of a running trace.
 
-    The core's tracer calls `classify` to `ask_stand_in`; a rule gets the host as its first
-    argument and may use the attributes, `to_meta` and `fall_back`.
+    The core's tracer calls the methods from `classify` to `ask_stand_in`. A rule gets the host as
+    its first argument and may use the attributes, `to_meta` and `fall_back`.
 
     Attributes:
         real: Whether the model's arithmetic is run.
         keeps_values: Whether small tensors that the forward makes from shapes alone keep their
             values.
-        dropped_values: Whether there was such a tensor that did not keep its values; rules set it.
+        dropped_values: Whether such a tensor lost its values; set by rules.
         tracer: The core's tracer.
-        emitter: Records ops that torch has run.
-        guard: Saves the model's tensors before something writes into them.
+        emitter: Recorder of ops that torch has run.
+        guard: Saves the model's tensors before writes into them.
     """
 
     real: bool
@@ -48,9 +48,10 @@ class TraceHost(Protocol):
         """
 
     def adapt(self, module: nn.Module, node: int) -> Any:
-        """Return what an adapter knows about a module.
+        """Return an adapter's answer for a module.
 
-        None, a module inside it to ask about later, or (rule or None, logical parameters or -1).
+        One of None (no widths), a submodule that the adapter describes instead, or
+        (rule or None, logical parameters or -1).
         """
 
     def rewrite(self, module: nn.Module, mark: int, given: Any, output: Any) -> None:
@@ -64,24 +65,29 @@ class TraceHost(Protocol):
     def constant(
         self, rule: Rule, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], elements: int
     ) -> Any:
-        """Return a function of constants, of `elements` elements together, with its values."""
+        """Return the output of a function of constants, with its values unless it is large.
+
+        `elements` is the total size of the constants.
+        """
 
     def keep(self, tensor: Tensor) -> None:
         """Save a tensor's shape before a function changes it in place."""
 
     def is_tainted(self, tensor: Tensor) -> bool:
-        """Return whether something that is not constant was written into a constant."""
+        """Return whether a non-constant was written into a constant."""
 
     def run_for_real(self, func: Any, args: Any, kwargs: Any, recorded: Any) -> Any:
-        """Return torch's own output in place of the one that was recorded."""
+        """Return torch's own output in place of the recorded one."""
 
     def fall_back(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Return torch's own output, and record its ATen ops."""
 
     def ask_stand_in(self, cls: Any, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        """Return what a class that stands in for tensors makes of a function."""
+        """Return a tensor-like class's answer to a function."""
 
 
 Rule = Callable[[TraceHost, Any, tuple[Any, ...], dict[str, Any]], Any]
-"""Gets (host, func, args, kwargs), records the op and returns its output, or NotImplemented if it
-is not certain: then torch decides, on meta tensors."""
+"""Rule of a torch function.
+
+Takes (host, func, args, kwargs), records the op and returns its output. Returns NotImplemented if
+unsure: torch decides then, on meta tensors."""

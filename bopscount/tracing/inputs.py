@@ -1,4 +1,4 @@
-"""What the caller gave as input, as arguments of a forward call."""
+"""Arguments of a forward call, from `input_size` or `inputs`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from bopscount.errors import InputError
 
 MAX_DIMENSIONS = 8
 CONSTANT_ELEMENTS = 2**15
-"""Tensors up to this size that depend on neither input nor parameters (positions, masks,
-buffers), and token ids as inputs, keep their values in a trace: a model may ask for them.
-Torch computes larger ones on several threads, which takes longer than a small trace."""
+"""Maximum size of constants that keep their values in a trace, as a model may read them.
+
+Constants are tensors that depend on neither input nor parameters (positions, masks, buffers), and
+input token ids. torch computes larger ones on several threads, which takes longer than a small
+trace."""
 _SEED = 0
 
 
@@ -28,9 +30,9 @@ class ForwardCall:
     Attributes:
         args: Positional arguments.
         kwargs: Keyword arguments.
-        batch_size: How many samples they hold.
-        device: Where the model is, if the arguments were made for an `input_size`: they
-            are on meta then, until `with_values`.
+        batch_size: Number of samples.
+        device: The model's device, if the arguments were made for an `input_size`: meta tensors,
+            or zeros for small token ids, until `with_values`.
     """
 
     args: tuple[Any, ...]
@@ -40,16 +42,17 @@ class ForwardCall:
 
     @property
     def is_on_meta(self) -> bool:
-        """Whether a run for real is out of the question."""
+        """True if a run for real is impossible."""
         if self.device is not None:
             return self.device.type == "meta"
         return any(tensor.is_meta for tensor in tensors_of((self.args, self.kwargs)))
 
     def with_values(self, *, signed: bool = False) -> ForwardCall:
-        """The same call for a run for real.
+        """Return the call for a run for real.
 
         Args:
-            signed: Where `input_size` was given, standard normal values in place of 0 to 1.
+            signed: Draw standard normal values in place of uniform ones from 0 to 1; of no effect
+                on `inputs`.
 
         Raises:
             InputError: If there is no memory for the input.
@@ -74,17 +77,17 @@ def forward_call(
     batch_size: int = 1,
     dtype: torch.dtype | None = None,
 ) -> ForwardCall:
-    """The call that `input_size` or `inputs` stands for.
+    """Return the forward call for `input_size` or `inputs`.
 
     Args:
-        model: Its first parameter or buffer gives the device and the float dtype.
+        model: The model, whose first parameter or buffer gives the device and the float dtype.
         input_size: Shape without the batch, or a list of shapes.
         inputs: A tensor, a tuple (positional) or a dict (keyword arguments).
-        batch_size: Samples, for `input_size`.
+        batch_size: Number of samples, for `input_size`.
         dtype: Dtype of the tensors made for `input_size`.
 
     Raises:
-        InputError: For anything that is no such thing.
+        InputError: If an argument is invalid, or not exactly one of the two is given.
     """
     if (input_size is None) == (inputs is None):
         raise InputError(
@@ -104,7 +107,7 @@ def forward_call(
 
 
 def check_input_size(input_size: Any) -> list[tuple[int, ...]]:
-    """`input_size` as a list of shapes, or InputError."""
+    """Return `input_size` as a list of shapes; raise InputError if it is invalid."""
     if isinstance(input_size, int) or not isinstance(input_size, (tuple, list)) or not input_size:
         raise InputError(
             "input_size must be a shape without the batch, such as (3, 224, 224), "
@@ -157,7 +160,7 @@ def _given(inputs: Any) -> ForwardCall:
 
 
 def tensors_of(value: Any) -> Iterator[Tensor]:
-    """Tensors in nested tuples, lists, dicts and dataclass-like objects."""
+    """Yield the tensors in nested tuples, lists, dicts and dataclass-like objects."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, dict):
@@ -174,9 +177,9 @@ def tensors_of(value: Any) -> Iterator[Tensor]:
 
 
 def map_tensors(function: Callable[[Tensor], Tensor], value: Any) -> Any:
-    """The same nested tuples, lists and dicts with `function` applied to every tensor.
+    """Apply `function` to every tensor in nested tuples, lists and dicts.
 
-    What holds no tensor is passed on as it is, by identity.
+    Containers in which nothing changes are returned as they are, by identity.
     """
     if isinstance(value, Tensor):
         return function(value)
@@ -196,7 +199,7 @@ def map_tensors(function: Callable[[Tensor], Tensor], value: Any) -> Any:
 
 
 def _like(original: Any, items: dict[Any, Any]) -> Any:
-    """A dict of the same class, such as a transformers BatchEncoding."""
+    """Return a dict of the class of `original`, such as a transformers BatchEncoding."""
     try:
         return type(original)(items)
     except TypeError:
@@ -204,7 +207,7 @@ def _like(original: Any, items: dict[Any, Any]) -> Any:
 
 
 def device_and_dtype(model: nn.Module) -> tuple[torch.device, torch.dtype]:
-    """Of the first parameter or buffer; the dtype of the first that is floating-point."""
+    """Return the device of the first parameter or buffer, and the dtype of the first float one."""
     device, dtype = None, None
     for tensor in chain(_own_parameters(model), model.parameters(), model.buffers()):
         device = device or tensor.device
@@ -215,7 +218,7 @@ def device_and_dtype(model: nn.Module) -> tuple[torch.device, torch.dtype]:
 
 
 def _own_parameters(module: nn.Module) -> Iterator[Tensor]:
-    """Those of the first module that has any: all of them takes torch ten times as long."""
+    """Yield parameters along the chain of first children: ten times faster than `parameters()`."""
     while isinstance(module, nn.Module):
         parameters = module.__dict__.get("_parameters")
         if not isinstance(parameters, dict):
@@ -225,7 +228,7 @@ def _own_parameters(module: nn.Module) -> Iterator[Tensor]:
 
 
 def _stand_in(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """A meta tensor; token ids and masks of moderate size are zeros, which a model may read."""
+    """Return a meta tensor, or zeros for small token ids and masks, which a model may read."""
     floating = dtype.is_floating_point or dtype.is_complex
     device = "meta" if floating or prod(shape) > CONSTANT_ELEMENTS else "cpu"
     make = torch.empty if device == "meta" else torch.zeros
@@ -233,7 +236,7 @@ def _stand_in(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
 
 
 def _sample(like: Tensor, device: torch.device, signed: bool) -> Tensor:
-    """Random values where they make sense; torch's own generators stay as they are."""
+    """Return random values for floats, else zeros; torch's own generators stay unchanged."""
     if not (like.is_floating_point() or like.is_complex()):
         return torch.zeros(like.shape, dtype=like.dtype, device=device)
     generator = torch.Generator().manual_seed(_SEED)

@@ -1,4 +1,4 @@
-"""Bit widths of code that nobody has an adapter for, from a run of the model."""
+"""Bit widths of modules without an adapter, measured in a run of the model."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ UNSEEN = ValueBits(Finding.FEW)
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """The operands of one ATen op, with the number of elements of each."""
+    """Findings on the operands of one ATen op, with their numbers of elements."""
 
     input: ValueBits
     weight: ValueBits
@@ -40,13 +40,19 @@ class _Seen:
 
 
 class Meter:
-    """Looks at the values that products multiply, while a model is run for real."""
+    """Inspects the operand values of products while a model is run for real."""
 
     def __init__(self) -> None:
         self._seen: defaultdict[int, list[_Seen]] = defaultdict(list)
 
     def look(self, product: int, func: Any, args: tuple[Any, ...]) -> None:
-        """Before an ATen op runs: of record number `product` among the products, if it is one."""
+        """Inspect the operands of an ATen op before it runs, if it is a product.
+
+        Args:
+            product: Number of the op's record among the records of products.
+            func: The op.
+            args: Its arguments.
+        """
         with torch._C.DisableTorchFunction():
             operands = operands_of(func, args)
             if operands is None:
@@ -57,17 +63,17 @@ class Meter:
             )
 
     def of(self, product: int, weight_elements: int) -> Measured:
-        """What was seen of a record whose weight has so many elements."""
+        """Return the findings for a product, whose weight has `weight_elements` elements."""
         seen = self._seen.get(product)
         if not seen:
             return Measured(UNSEEN, UNSEEN)
         inputs, weights = [], []
         for one in seen:
-            # Torch turns a matrix times a batch of matrices round, and runs the transposes.
-            turned = one.input_elements == weight_elements != one.weight_elements
-            inputs.append(one.weight if turned else one.input)
-            weights.append(one.input if turned else one.weight)
-        return Measured(_together(weights), _together(inputs))
+            # torch computes a matrix times a batch of matrices as the product of the transposes.
+            swapped = one.input_elements == weight_elements != one.weight_elements
+            inputs.append(one.weight if swapped else one.input)
+            weights.append(one.input if swapped else one.weight)
+        return Measured(_combine(weights), _combine(inputs))
 
 
 def _elements(parts: Operand) -> int:
@@ -75,17 +81,17 @@ def _elements(parts: Operand) -> int:
 
 
 def _bits(parts: Operand) -> ValueBits:
-    return _together([_FLOAT if part is None else value_bits(part) for part in parts])
+    return _combine([_FLOAT if part is None else value_bits(part) for part in parts])
 
 
 _WORST_FIRST = (Finding.FLOAT, Finding.FEW, Finding.WIDTH)
 
 
-def _together(several: Iterable[ValueBits]) -> ValueBits:
-    """What holds for all of them: the widest; silent ones say nothing."""
-    speaking = [one for one in several if one.finding is not Finding.SILENT]
+def _combine(several: Iterable[ValueBits]) -> ValueBits:
+    """Return the finding that holds for all values, the widest; `Finding.SILENT` is ignored."""
+    informative = [one for one in several if one.finding is not Finding.SILENT]
     for finding in _WORST_FIRST:
-        found = [one for one in speaking if one.finding is finding]
+        found = [one for one in informative if one.finding is finding]
         if found:
             return max(found, key=lambda one: (not one.is_code_book, one.levels))
     return ValueBits(Finding.SILENT)
@@ -94,18 +100,18 @@ def _together(several: Iterable[ValueBits]) -> ValueBits:
 def measure(
     model: nn.Module, call: ForwardCall, table: Records, *, training: bool
 ) -> dict[int, Measured]:
-    """Runs the model once and says what the operands of the table's products look like.
+    """Run the model once and measure the operands of the table's products.
 
     Args:
-        model: The model, which is left as it was.
-        call: Its inputs; random ones come from a generator of their own.
-        table: The trace of the same call, on meta tensors or not.
+        model: The model, which is restored afterwards.
+        call: Its inputs; random ones are drawn from a separate generator.
+        table: Trace of the same call, on meta tensors or not.
         training: Keep the `training` flags.
 
     Returns:
-        By index of record. Where a module ran other products than were recorded on meta
+        Record index -> findings. If a module's products differ from those recorded on meta
         (attention and recurrent layers have rules of their own there), each of its records
-        gets what holds for all of them.
+        gets the combined finding of all of them.
 
     Raises:
         InputError: If the weights or inputs have no values.
@@ -119,7 +125,7 @@ def measure(
         )
     meter = Meter()
     driver = Driver(model, real=True, watch=meter.look)
-    # Quantisers of both signs show all their levels only on values of both signs.
+    # Signed quantisers use all their levels only on values of both signs.
     driver.run(call.with_values(signed=True), training)
     ran = build_table(driver.tracer)
     measured: dict[int, Measured] = {}
@@ -137,11 +143,11 @@ def measure(
         ]:
             measured |= zip(indices, (one for _, one in own), strict=True)
             continue
-        all_of_it = Measured(
-            _together([one.weight for _, one in own] or [UNSEEN]),
-            _together([one.input for _, one in own] or [UNSEEN]),
+        combined = Measured(
+            _combine([one.weight for _, one in own] or [UNSEEN]),
+            _combine([one.input for _, one in own] or [UNSEEN]),
         )
-        measured |= dict.fromkeys(indices, all_of_it)
+        measured |= dict.fromkeys(indices, combined)
     return measured
 
 

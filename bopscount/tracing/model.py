@@ -1,4 +1,4 @@
-"""What the caller gave as model, as the module to trace."""
+"""Module to trace, from the `model` argument."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from bopscount.tracing.building import WithoutValues
 
 
 def module_of(model: Any) -> nn.Module:
-    """The module to trace.
+    """Return the module to trace.
 
-    torch.compile's and the data-parallel wrappers are taken off. A callable that is no
-    module is called, with the meta device as default: what it builds needs no memory.
+    Wrappers of torch.compile and data parallelism are removed. A callable that is no module is
+    called with the meta device as default, so that the model it builds needs no memory.
 
     Raises:
-        InputError: For anything that is no module and makes none; for a module with
-            lazy parameters.
+        InputError: If `model` neither is a module nor builds one.
     """
     if isinstance(model, type) and issubclass(model, nn.Module):
         raise InputError(f"model must be an instance, got the class {model.__name__}: call it")
@@ -51,7 +50,7 @@ def _built(builder: Any) -> nn.Module:
 
 
 def _unwrapped(model: nn.Module) -> nn.Module:
-    """The module inside torch.compile's and the data-parallel wrappers."""
+    """Return the module inside the wrappers of torch.compile and data parallelism."""
     while True:
         modules = model.__dict__.get("_modules")
         inner = modules.get("_orig_mod") if isinstance(modules, dict) else None
@@ -65,5 +64,5 @@ def _unwrapped(model: nn.Module) -> nn.Module:
 
 
 def on_meta(model: nn.Module) -> bool:
-    """Whether any parameter or buffer has no values."""
+    """Return whether any parameter or buffer is on meta, without values."""
     return any(tensor.is_meta for tensor in chain(model.parameters(), model.buffers()))

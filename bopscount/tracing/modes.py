@@ -1,7 +1,7 @@
-"""Torch's modes under which a forward runs.
+"""torch modes that are active during a forward.
 
-One shows a trace every torch function; the others see the ATen ops, none of which may write on
-the model.
+The function mode passes every torch function to the tracer. The dispatch modes see every ATen op
+and protect the model's tensors from its writes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class _Functions(TorchFunctionMode):
-    """Function mode that hands every torch function of this thread to the active tracer."""
+    """Function mode that passes every torch function of this thread to the active tracer."""
 
     __torch_function__ = _core.torch_function()
 
@@ -46,7 +46,7 @@ def handlers() -> list[tuple[Any, str, Any]]:
 
 
 class Guarded(TorchDispatchMode):
-    """Sees that no op of a real run, recorded or not, writes on the model."""
+    """Dispatch mode that calls `before_op` before every ATen op of a run for real."""
 
     def __init__(self, before_op: Callable[..., None]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -58,10 +58,11 @@ class Guarded(TorchDispatchMode):
 
 
 class Dispatched(TorchDispatchMode):
-    """Shows every ATen op, and sees that none writes on the model.
+    """Dispatch mode that records every ATen op and guards the model's tensors.
 
-    Attributes:
-        stays: Whether a copy to another device stays on meta: constants may be believed there.
+    Args:
+        host: The running trace.
+        stays: Keep copies to another device on meta: that device may be a constant's.
     """
 
     def __init__(self, host: TraceHost, stays: bool) -> None:

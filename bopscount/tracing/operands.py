@@ -1,4 +1,4 @@
-"""What an ATen product multiplies: each operand as rows that may have a scale of their own."""
+"""Operands of ATen products, as rows that may each have a scale."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from bopscount.tracing.aten_rules import aten_names
 
 Operand = tuple[Tensor | None, ...]
-"""Parts of one operand, each as (groups, values of a group); None has values of its own, floats."""
+"""Parts of one operand, each of shape (groups, values per group); None is a float part."""
 Operands = Callable[[tuple[Any, ...]], tuple[Operand, Operand]]
 
 _FLOATS: Operand = (None,)
@@ -22,17 +22,17 @@ def _whole(values: Tensor) -> Tensor:
 
 
 def _vectors(values: Tensor) -> Tensor:
-    """Rows along the last dimension."""
+    """Return rows along the last dimension."""
     return values.reshape(-1, values.shape[-1]) if values.dim() else values.reshape(1, 1)
 
 
 def _columns(values: Tensor) -> Tensor:
-    """Rows along the last dimension but one."""
+    """Return rows along the second-last dimension."""
     return _vectors(values.transpose(-1, -2)) if values.dim() > 1 else _whole(values)
 
 
 def _without_border(x: Tensor, rank: int) -> Tensor:
-    """Without rows and columns of zeros around every image: padding that was done before."""
+    """Return `x` without its border of zeros in the last `rank` dimensions: earlier padding."""
     for dim in range(x.dim() - rank, x.dim()):
         others = [other for other in range(x.dim()) if other != dim]
         filled = (x != 0).sum(others).nonzero()
@@ -64,12 +64,12 @@ def _trilinear(args: tuple[Any, ...]) -> tuple[Operand, Operand]:
 
 
 def _attention(args: tuple[Any, ...]) -> tuple[Operand, Operand]:
-    """The probabilities that meet the values are floats, whatever the query is."""
+    """Return attention's operands; its probabilities, which multiply the values, are floats."""
     return (_whole(args[0]), *_FLOATS), (_vectors(args[1]), _vectors(args[2]))
 
 
 def _recurrent(args: tuple[Any, ...]) -> tuple[Operand, Operand]:
-    """The hidden state is made of sigmoids: floats."""
+    """Return an LSTM's operands; its hidden state, an output of sigmoids, is float."""
     return (_vectors(args[0]), *_FLOATS), (args[1], args[2])
 
 
@@ -90,18 +90,18 @@ OPERANDS: dict[str, Operands] = {
     )
     for name in aten_names(*groups)
 } | {"_grouped_mm": _product}
-"""ATen name -> (input, weight) of a call's arguments."""
+"""ATen name -> function from a call's arguments to (input, weight)."""
 
 
 def operands_of(func: Any, args: tuple[Any, ...]) -> tuple[Operand, Operand] | None:
-    """The input and the weight of a dispatched op; None for what is no product."""
+    """Return the input and weight of a dispatched op, or None if it is no product."""
     namespace, _, name = func._schema.name.partition("::")
     operands = OPERANDS.get(name) if namespace == "aten" else None
     return None if operands is None else operands(tuple(map(_plain, args)))
 
 
 def _plain(value: Any) -> Any:
-    """A quantised tensor of another class as the values that it stands for."""
+    """Return the dequantised values of a quantised tensor or tensor subclass, else `value`."""
     if isinstance(value, Tensor) and (value.is_quantized or type(value) not in _REGULAR):
         dequantize = getattr(value, "dequantize", None)
         return value if dequantize is None else dequantize()

@@ -1,4 +1,4 @@
-"""What a trace is asked to do."""
+"""Options of a trace."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RUNS = ("auto", "never")
 
 @dataclass(frozen=True, slots=True)
 class TraceOptions:
-    """Arguments of `trace`, which says what each of them means; `run` is checked.
+    """Arguments of `trace`, which documents them.
 
     Raises:
         InputError: If `run` is neither "auto" nor "never".
@@ -40,10 +40,10 @@ class TraceOptions:
             raise InputError(f"run must be 'auto' or 'never', got {self.run!r}")
 
     def call_of(self, model: nn.Module) -> ForwardCall:
-        """Return the forward call of `model` that is to be traced."""
+        """Return the forward call of `model` to trace."""
         return forward_call(model, self.input_size, self.inputs, self.batch_size, self.dtype)
 
     @property
     def needs_table(self) -> bool:
-        """Whether totals need more than what the tracer has recorded."""
+        """True if totals depend on more than the tracer's records."""
         return bool(self.strict or self.bits or self.discount_zeros)

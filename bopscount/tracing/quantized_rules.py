@@ -1,4 +1,4 @@
-"""Ops of quantised tensors as the dispatcher sees them, torch's and those that libraries add."""
+"""Recording rules of dispatched ops on quantised tensors, of torch and of libraries."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _LIKE = {
     "batch_norm": "batch_norm", "instance_norm": "instance_norm", "layer_norm": "layer_norm",
     "group_norm": "group_norm", "softmax": "softmax", "cat": "move",
 }  # fmt: skip
-"""Name without a fused ReLU -> the op kind that it is, on shapes alone."""
+"""Name without a fused ReLU -> op kind, for ops that need only shapes."""
 _CONVS = tuple(f"conv{what}{rank}d" for what in ("", "_transpose") for rank in (1, 2, 3))
 
 
 def record_quantized(
     emitter: Emitter, namespace: str, name: str, args: tuple[Any, ...], out: Any
 ) -> bool:
-    """Records an op on quantised tensors; False for one that is none, or not known."""
+    """Record an op on quantised tensors; return False if it is unknown or not one."""
     if not isinstance(out, Tensor):
         return False
     op = f"{namespace}.{name}"
@@ -68,7 +68,7 @@ def record_quantized(
 
 
 def _dynamic(base: str) -> dict[str, Any]:
-    """A dynamic op quantises its float input itself."""
+    """Return the input fields of a dynamic op, which quantises its float input itself."""
     if not base.endswith("_dynamic"):
         return {}
     return {"input_bits": _DYNAMIC_BITS, "input_bits_source": BIT_SOURCES["dtype"]}

@@ -1,4 +1,4 @@
-"""Recording: from a model and its inputs to a `Records`."""
+"""Recording of a model's forward call."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class ValuesAsked:
-    """Classes of models that asked for the values of a mask or a range that they had made.
+    """Model classes whose forward reads the values of masks or ranges that it made.
 
-    Passed to `record`, it saves the first of two tries for the next model of such a class.
+    `record` skips the first of its two tries for models of these classes.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class ValuesAsked:
         return cls in self._classes
 
     def add(self, cls: type[nn.Module]) -> None:
-        """Remember a class; one of torch's, such as nn.Sequential, says nothing of the next."""
+        """Add a class; ignore torch's own (nn.Sequential), whose instances may differ."""
         if not cls.__module__.startswith("torch."):
             self._classes.add(cls)
 
@@ -42,20 +42,24 @@ def record(
     training: bool,
     forward: Forward | None = None,
 ) -> Driver:
-    """Record one forward call on meta tensors, or for real if that is the only way.
+    """Record one forward call on meta tensors, or for real if necessary.
 
-    Tensors that a forward makes from shapes alone, such as masks and ranges, have no values at
-    first: most models never ask for them. A second try keeps them. A model that asks for values
-    of its input (`.item()`, `nonzero`, a branch on data) cannot be followed on meta at all; under
-    `run="auto"` it is run on its own device.
+    In the first try, tensors that a forward makes from shapes alone, such as masks and ranges,
+    have no values, as most models never read them. A second try keeps these values. A model that
+    reads values of its input (`.item()`, `nonzero`, a branch on data) cannot be traced on meta;
+    under `run="auto"` it is run on its own device.
 
     Args:
         model: The model.
         call: Its inputs.
-        asked: Classes that need the second try; the model's is added if it does.
+        asked: Classes that need the second try; the model's class is added if it does.
         run: "auto" or "never".
         training: Keep the `training` flags.
-        forward: Calls the model, and may look at both ends; by default a plain call.
+        forward: Callable that calls the model and may inspect inputs and output; by default a
+            plain call.
+
+    Returns:
+        The driver of the successful try.
 
     Raises:
         TraceError: If the forward raises.

@@ -1,4 +1,4 @@
-"""LSTM, GRU and RNN layers, answered without running their steps."""
+"""Rules of LSTM, GRU and RNN layers, without running their steps."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _MAX_ARGS = 2
 
 
 def recurrent_rule(host: TraceHost, module: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
-    """One record a layer and direction; NotImplemented where torch should decide.
+    """Record one op per layer and direction, or return NotImplemented to let torch decide.
 
-    Shapes: input (steps, batch, features), batch first or unbatched as the module
-    says; output likewise with directions x (projection or hidden size) features.
+    Shapes: input (steps, batch, features), batch first if `module.batch_first`, or unbatched;
+    output likewise, with directions x (projection or hidden size) features.
     """
     operand = args[0] if args else None
     packed = operand if isinstance(operand, PackedSequence) else None
@@ -35,7 +35,7 @@ def recurrent_rule(host: TraceHost, module: Any, args: tuple[Any, ...], kwargs: 
     if len(shape) not in _RANKS or shape[-1] != module.input_size or weight.dtype != dtype:
         return NotImplemented
     if 0 in shape:
-        return NotImplemented  # torch knows which of these it takes
+        return NotImplemented  # torch accepts only some empty inputs
     directions = 2 if module.bidirectional else 1
     width = module.proj_size or module.hidden_size
     layers = directions * module.num_layers
@@ -60,7 +60,7 @@ def recurrent_rule(host: TraceHost, module: Any, args: tuple[Any, ...], kwargs: 
     output_shape = (*shape[:-1], directions * width)
     for suffix in recurrent_suffixes(module):
         fields = recurrent_fields(module, suffix, steps)
-        # The last one's output is the module's; those before have the same shape.
+        # All layers' outputs have the same shape; the last one is the module's.
         output = emit(KINDS[kind], name, (operand, *given), output_shape, dtype, fields=fields)
     another = host.tracer.another
     if packed is not None:
@@ -70,7 +70,7 @@ def recurrent_rule(host: TraceHost, module: Any, args: tuple[Any, ...], kwargs: 
 
 
 def recurrent_suffixes(module: Any) -> list[str]:
-    """What torch appends to the weight names of each layer and direction."""
+    """Return torch's suffixes of weight names, one per layer and direction."""
     directions = ["", "_reverse"] if module.bidirectional else [""]
     return [
         f"_l{layer}{direction}" for layer in range(module.num_layers) for direction in directions
@@ -78,7 +78,7 @@ def recurrent_suffixes(module: Any) -> list[str]:
 
 
 def recurrent_fields(module: Any, suffix: str, steps: int) -> dict[str, Any]:
-    """Record fields of one layer in one direction, run for steps x batch vectors."""
+    """Return the record fields of one layer and direction; `steps` is steps x batch."""
     input_weight = getattr(module, "weight_ih" + suffix)
     hidden_weight = getattr(module, "weight_hh" + suffix)
     projection = getattr(module, "weight_hr" + suffix, None)

@@ -1,8 +1,8 @@
-"""Classes with a registered rule: what is recorded of their forward.
+"""Records of modules with explicit bit widths, from registered classes and adapters.
 
-Of the ops that such a forward runs, only convolutions and matrix products count, at
-the registered widths: the rest (sign, scale, straight-through tricks) is how training
-emulates the low-bit layer. A quantiser is one record whatever it runs.
+Of the ops in such a forward, only convolutions and matrix products count, at the given widths:
+the rest (sign, scale, straight-through estimators) emulates the low-bit layer in training. A
+quantiser is one record, whichever ops it runs.
 """
 
 from __future__ import annotations
@@ -38,16 +38,20 @@ def record_registered(
     output: Tensor,
     mark: int,
 ) -> None:
-    """Rewrites what was recorded since `mark` by what is known of its bits.
+    """Rewrite the records since `mark` with known bit widths.
 
     Args:
-        emitter: Of the running trace.
-        bits: What is known.
-        source: Who says so.
-        name: Of the module's class, or of the function.
-        given: Its first argument: a tensor, or what stands for one.
-        output: What came out.
-        mark: How many records there were before.
+        emitter: Emitter of the running trace.
+        bits: The bit widths.
+        source: Source of the widths, a name in `BIT_SOURCES`.
+        name: Name of the module's class, or of the function.
+        given: First argument that holds a tensor.
+        output: Output tensor.
+        mark: Number of records before the module or function ran.
+
+    Raises:
+        InputError: If the widths are those of a product, but none was recorded and there is no
+            valid weight shape.
     """
     operand = next(tensors_of(given))
     fields = quantised(
@@ -73,7 +77,7 @@ def record_registered(
         kind = "conv" if len(shape) > _MIN_RANK else "linear"
         emitter.add(kind, name, operand, output, **_by_shape(shape, operand), **fields)
     elif bits.output_bits == FLOAT:
-        emitter.add("elementwise", name, operand, output)  # values are values again
+        emitter.add("elementwise", name, operand, output)  # dequantised
     elif bits.output_bits is not None:
         emitter.add("quantize", name, operand, output, **fields)
     elif bits.weight_bits is None and bits.input_bits is None:
@@ -90,7 +94,7 @@ def record_registered(
 def answer_by_shape(
     host: TraceHost, bits: LayerBits, module: nn.Module, args: tuple[Any, ...], kwargs: Any
 ) -> Any:
-    """What a module whose kernels cannot be followed gives back, recorded as a float layer."""
+    """Answer a module whose kernels cannot be traced by its weight shape, as a float layer."""
     if bits.stand_in is not None:
         return recurrent_rule(host, bits.stand_in, args, kwargs)
     x = args[0] if args else None
@@ -106,7 +110,7 @@ def answer_by_shape(
     n_bias = (bits.logical_params or prod(shape)) - prod(shape)
     if len(shape) == _MIN_RANK:
         if not x.dim() or x.shape[-1] != shape[1]:
-            return NotImplemented  # its forward says what does not fit
+            return NotImplemented  # its forward raises the error
         fields = {"weight_elements": prod(shape), "bias_elements": n_bias, "extra_elements": 0}
         out = (*x.shape[:-1], shape[0])
         return emit(KINDS["linear"], name, (x,), out, fields=fields)
@@ -134,7 +138,7 @@ def _check_rank(name: str, shape: tuple[int, ...]) -> None:
 
 
 def _by_shape(shape: tuple[int, ...], operand: Tensor) -> dict[str, Any]:
-    """Record fields for a weight of shape (out, in / groups, *kernel)."""
+    """Return the record fields of a weight of shape (out, in / groups, *kernel)."""
     if len(shape) == _MIN_RANK:
         return {"weight_elements": prod(shape)}
     channels = operand.shape[1] if operand.dim() > 1 else shape[1]

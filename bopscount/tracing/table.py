@@ -1,4 +1,4 @@
-"""From what the core recorded to a Records."""
+"""Construction of `Records` from a finished trace."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ROLES[KINDS["parameters"]] = PARAMETERS
 
 
 def build_table(tracer: Tracer, **about: Any) -> Records:
-    """The table of a finished trace; `about` are further fields of it."""
+    """Return the `Records` of a finished trace; `about` are further fields."""
     data = tracer.finish()
     nodes = _nodes(data["nodes"])
     records = data["records"]

@@ -1,4 +1,4 @@
-"""How long each leaf module takes in a forward pass."""
+"""Forward time of each leaf module."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ TIMED_RUNS = 3
 
 
 def time_leaves(model: nn.Module, nodes: list[Node], call: ForwardCall) -> list[float | None]:
-    """Seconds per node in one forward pass, None for inner nodes.
+    """Return the seconds per node in one forward pass, None for inner nodes.
 
-    In eval mode without gradients: the median of a few runs after a warm-up; a leaf
-    that is called several times gets the sum of its calls. Work queued on CUDA devices
-    is waited for around each leaf (untested: no GPU at hand). What the warm-up writes
-    into parameters and buffers is put back after the last run.
+    The model runs in eval mode without gradients. The result is the median of a few runs after a
+    warm-up; a leaf that is called several times gets the sum of its calls. CUDA devices are
+    synchronised before and after each leaf (untested: no GPU at hand). Parameters and buffers
+    that the warm-up writes into are restored after the last run.
 
     Raises:
         TraceError: If the forward raises.
@@ -87,7 +87,7 @@ def _cuda_used(model: nn.Module) -> bool:
 
 
 class _SavesWrites(TorchDispatchMode):
-    """Lets the guard save what the warm-up run is about to overwrite."""
+    """Dispatch mode that lets the guard save tensors before the warm-up run overwrites them."""
 
     def __init__(self, guard: TensorGuard) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -99,7 +99,7 @@ class _SavesWrites(TorchDispatchMode):
 
 
 class _SavesHandedOut(TorchFunctionMode):
-    """The same before numpy may write."""
+    """Function mode that lets the guard save tensors before numpy may write into their memory."""
 
     def __init__(self, guard: TensorGuard) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class _SavesHandedOut(TorchFunctionMode):
 
 
 class _Clock:
-    """Adds up the time between a leaf's two hooks, in the thread that made it."""
+    """Timer that sums the time between a leaf's two hooks, in its own thread only."""
 
     def __init__(self, cuda: bool, done: Callable[[], object]) -> None:
         self._done = done
@@ -122,7 +122,7 @@ class _Clock:
         self.seconds: dict[int, float] = {}
 
     def start_run(self, leaves: list[int]) -> None:
-        """Sets every leaf to zero; one that another run's error left open is forgotten."""
+        """Reset all leaf times, and discard start times left over from a failed run."""
         self._started.clear()
         self.seconds = dict.fromkeys(leaves, 0.0)
 

@@ -1,11 +1,10 @@
-"""What torch calls each op kind: modules, functions, and ops of the dispatcher.
+"""Registry of torch's modules, functions and ATen ops for each op kind.
 
-One entry a kind, beside its row in the core's op table (csrc/core/op_rows.hpp), which says
-what the kind costs and how its shapes follow. From the two are derived which classes are
-leaves, which functions are answered without torch and how, and how ATen ops are recorded. A
-test says for every kind who answers it, or why nobody does.
+Each kind has one entry here and a row in the core's op table (csrc/core/op_rows.hpp), which
+defines its cost and shape rule. The leaf classes, the function rules and the ATen rules are
+derived from the two. A test states for every kind who answers it, or why nobody does.
 
-Example: all that torch calls hardswish::
+Example, the entry of hardswish::
 
     "hardswish": names(
         modules=[nn.Hardswish], functions=[unary(F.hardswish, takes=INPLACE)], aten="hardswish"
@@ -23,23 +22,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own custom
 
 REQUIRED = object()
-"""Default of a parameter that has none."""
+"""Marker for parameters without a default."""
 RANKS = (1, 2, 3)
 
 
 @dataclass(frozen=True, slots=True)
 class Functions:
-    """torch functions that are answered in one way and recorded under one name.
+    """Group of torch functions answered by one rule and recorded under one name.
 
     Attributes:
-        op: Name in the records; for a rule of its own, `@rule("<kind>.<op>")`.
-        functions: The functions, methods included.
+        op: Name in the records, and in `@rule("<kind>.<op>")` for a specific rule.
+        functions: The functions, including methods.
         by: Generic rule: "unary", "unary_in_place", "binary", "comparison", "division",
-            "binary_in_place", "reduction", "trailing_norm", "leaf"; "" for a rule of its own.
+            "binary_in_place", "reduction", "trailing_norm", "leaf"; "" for a specific rule.
         takes: Parameters after the input with their defaults, in torch's order.
-        fast: Form of the answer that the core gives before any rule is asked, "" for none.
-        rank: Rank of the operands that the fast answer takes, 0 for any.
-        makes: Whether the rule decides itself what is a constant.
+        fast: Form of the core's fast path, which precedes the rule; "" for none.
+        rank: Rank of the operands on the fast path, 0 for any.
+        makes: Whether the rule handles constants itself.
     """
 
     op: str
@@ -53,14 +52,14 @@ class Functions:
 
 @dataclass(frozen=True, slots=True)
 class TorchNames:
-    """What torch calls one op kind.
+    """torch's modules, functions and ATen ops of one op kind.
 
     Attributes:
-        modules: Classes of modules that the core answers, with the names of their leaf rules.
+        modules: Module class that the core answers -> name of its leaf rule.
         functions: Groups of functions.
-        aten: Ops of the dispatcher by the name of their rule; those under "" need nothing but
-            the shapes of their operands and output, those under "norm_i" have the weight as
-            argument number i and the bias behind it.
+        aten: Name of an ATen rule -> ops. Ops under "" need only the shapes of their operands
+            and output; those under "norm_i" have the weight as argument number i and the bias
+            after it.
     """
 
     modules: Mapping[type[nn.Module], str]
@@ -69,7 +68,7 @@ class TorchNames:
 
 
 def existing(owner: Any, names: str) -> list[Any]:
-    """Return those of the names that this version of torch has."""
+    """Return the attributes of `owner` with these names that this version of torch has."""
     return [getattr(owner, name) for name in names.split() if hasattr(owner, name)]
 
 
@@ -78,7 +77,7 @@ def names(
     functions: Iterable[Functions] = (),
     aten: str | Mapping[str, str] = "",
 ) -> TorchNames:
-    """Return an entry; modules without a rule's name are answered by that of the kind's."""
+    """Return an entry; the leaf rule of a module defaults to that with the kind's name."""
     by_rule = aten if isinstance(aten, Mapping) else {"": aten}
     return TorchNames(
         modules if isinstance(modules, Mapping) else dict.fromkeys(modules, ""),
@@ -88,7 +87,7 @@ def names(
 
 
 def by_rank(cls: str, rule: str) -> dict[type[nn.Module], str]:
-    """Return the classes of 1 to 3 dimensions, such as "Conv{}d", with their rules' names."""
+    """Return the 1- to 3-dimensional classes, such as "Conv{}d", with the names of their rules."""
     return {
         getattr(nn, cls.format(rank)): rule.format(rank)
         for rank in RANKS
@@ -97,20 +96,20 @@ def by_rank(cls: str, rule: str) -> dict[type[nn.Module], str]:
 
 
 def _both(listed: str) -> tuple[Any, ...]:
-    """Return the methods and the functions of these names; operators are methods only."""
+    """Return the Tensor methods and torch functions of these names; operators are methods only."""
     functions = " ".join(name for name in listed.split() if not name.startswith("__"))
     return (*existing(Tensor, listed), *existing(torch, functions))
 
 
 def unary(*functions: Any, op: str = "", takes: Mapping[str, Any] | None = None) -> Functions:
-    """Return functions of one tensor that keep its shape and float dtype."""
+    """Return a group of functions of one tensor that keep its shape and float dtype."""
     takes = takes or {}
     fast = "activation" if "inplace" in takes else "unary"
     return Functions(op, functions, "unary", takes, fast)
 
 
 def trailing_norm(*functions: Any, takes: str) -> Functions:
-    """Return functions that normalise over trailing dimensions, given as `normalized_shape`."""
+    """Return a group of functions that normalise over the dimensions `normalized_shape`."""
     after = {"normalized_shape": REQUIRED, **dict.fromkeys(takes.split())}
     return Functions("", functions, "trailing_norm", after)
 
@@ -120,9 +119,10 @@ def _binary(op: str, listed: str, by: str = "binary") -> Functions:
 
 
 def _arithmetic(op: str, operator: str, others: str = "") -> tuple[Functions, ...]:
-    """Return an operation of two tensors, or a tensor and a number, and its in-place form.
+    """Return the groups of a binary operation on tensors or a tensor and a number.
 
-    The core answers the operator and the function of that name; `others` are left to the rule.
+    These are the operator with the function `op`, which have a fast path in the core; `others`,
+    which have none; and the in-place forms.
     """
     by = "division" if op == "div" else "binary"
     fast = (*existing(Tensor, f"{op} __{operator}__"), getattr(torch, op))
@@ -136,7 +136,7 @@ def _arithmetic(op: str, operator: str, others: str = "") -> tuple[Functions, ..
 
 
 def _as_leaf(kind: str, takes: Mapping[str, Any]) -> tuple[Functions, ...]:
-    """Return the functions of 1 to 3 dimensions that do what a leaf module does."""
+    """Return groups of the 1- to 3-dimensional functions that compute the same as a leaf module."""
     groups = []
     for rank in RANKS:
         op = f"{kind}{rank}d"
@@ -438,7 +438,7 @@ TORCH_NAMES: dict[str, TorchNames] = {
         "select_backward embedding_renorm index_fill index_copy put bucketize searchsorted",
     ),
 }
-"""Op kind -> what torch calls it."""
+"""Op kind -> its modules, functions and ATen ops in torch."""
 
 NOT_NAMED: dict[str, str] = {
     "invalid": "no op",
@@ -449,4 +449,4 @@ NOT_NAMED: dict[str, str] = {
     "gru": "recurrent.py answers nn.GRU; the dispatcher shows its products",
     "quantize": "quantised dtypes (quantized_rules.py) and classes with widths (registered.py)",
 }
-"""Op kind -> why it has no entry."""
+"""Op kind without an entry -> reason."""

@@ -1,4 +1,4 @@
-"""Looking which weights of a model are zero."""
+"""Zero weights of a model's layers."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _MAX_LISTED = 8
 
 
 def look_for_zeros(model: nn.Module, table: Records) -> None:
-    """Fills `nonzero_weights` of the table's convolutions and linear layers.
+    """Fill in `nonzero_weights` of the table's convolutions and linear layers.
 
-    The weights are read and never written. One-bit weights are two levels, neither of
-    them zero. What a layer of other code computes from its parameter before it uses it
-    is not seen: its parameter is looked at instead, and the table says so. A layer
-    whose weights cannot be found counts as dense, and the table says that too.
+    The weights are read and never written. One-bit weights have two levels, neither of
+    them zero. If a layer of other code computes its weight from a parameter, the parameter
+    is read instead. A layer whose weights cannot be found counts as dense. The table's
+    `assumptions` name the layers of both cases.
 
     Raises:
-        InputError: If the weights have no values, being on the meta device.
+        InputError: If the weights are on the meta device, without values.
     """
     with TRACING:
         snapshot = Snapshot(model)
         try:
-            # A weight that is computed when asked for may change its module in training mode.
+            # A weight that is computed on access may change its module in training mode.
             snapshot.set_eval()
             with torch.no_grad():
                 _fill(model, table)
@@ -97,7 +97,7 @@ def _listed(paths: list[str]) -> str:
 
 
 def _is_own_code(module: nn.Module) -> bool:
-    """Whether the forward is not one of torch's, which uses the weight as it is."""
+    """Return whether the forward is not torch's own, which uses the weight as it is."""
     cls = type(module)
     if is_parametrized(module):
         cls = cls.__mro__[1]
@@ -105,15 +105,15 @@ def _is_own_code(module: nn.Module) -> bool:
 
 
 def _weight_of(module: nn.Module) -> tuple[Tensor | None, bool]:
-    """The weight, and whether these are its values after quantisation."""
-    quant_weight = getattr(module, "quant_weight", None)  # brevitas: as its forward uses it
+    """Return the weight or None, and whether its values are those after quantisation."""
+    quant_weight = getattr(module, "quant_weight", None)  # brevitas: the weight after quantisation
     if callable(quant_weight):
         values = quant_weight()
         values = getattr(values, "value", values)
         return (values, True) if isinstance(values, torch.Tensor) else (None, False)
     weight = getattr(module, "weight", getattr(module, "weights", None))
     if callable(weight) and not isinstance(weight, torch.Tensor):
-        weight = weight()  # torch.ao's converted layers have a method
+        weight = weight()  # a method in torch.ao's converted layers
     if not isinstance(weight, torch.Tensor):
         return None, False
     if weight.is_quantized or type(weight) not in (torch.Tensor, torch.nn.Parameter):
@@ -123,7 +123,7 @@ def _weight_of(module: nn.Module) -> tuple[Tensor | None, bool]:
 
 
 def _projections(attention: nn.MultiheadAttention) -> list[Tensor]:
-    """The weights of its four linear layers, in the order of their use."""
+    """Return the weights of an attention's four linear layers, in order of use."""
     if attention.in_proj_weight is None:
         inner = [attention.q_proj_weight, attention.k_proj_weight, attention.v_proj_weight]
     else:
@@ -132,7 +132,7 @@ def _projections(attention: nn.MultiheadAttention) -> list[Tensor]:
 
 
 def _only_parameter_of(module: nn.Module, size: int, recurse: bool) -> Tensor | None:
-    """The one matrix of that many elements among the module's parameters, if there is one."""
+    """Return the only parameter of `size` elements and two or more dimensions, else None."""
     fitting = [
         parameter
         for parameter in module.parameters(recurse)

@@ -1,6 +1,7 @@
-"""torch functions that are answered without torch, one rule each.
+"""Rules of torch functions, which answer without running torch.
 
-Importing the package registers them; `registry` says what a rule is.
+Importing the package registers them; `host.Rule` documents what a rule takes and returns. Imports
+nothing of the tracing package but `torch_names`, `host`, `fields` and `inputs`.
 """
 
 from bopscount._core import Answers
@@ -29,7 +30,7 @@ ANSWERS = Answers(
     QUESTIONS, RESHAPING, VIEWS, makers(), FUNCTION_RULES, RESIZING, _FAST,
     entry_points({**FUNCTION_RULES, **_FAST}), PLAIN_TYPES,
 )  # fmt: skip
-"""How the tracer answers each torch function; every trace uses it."""
+"""The core's table of torch functions and their answers, shared by all traces."""
 
 __all__ = [
     "ANSWERS",

@@ -1,4 +1,4 @@
-"""Functions that do what a leaf module does, answered by that module's rule."""
+"""Functions that compute the same as a leaf module, answered by its leaf rule."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bopscount.tracing.torch_names import REQUIRED, Functions
 
 @generic("leaf")
 def _as_leaf(_kind: str, group: Functions) -> Rule:
-    """Return a rule that hands the function's arguments to the leaf rule of its name."""
+    """Return a rule that passes the function's arguments to the leaf rule of the same name."""
     op, signature = group.op, group.takes
     number, names = LEAF_RULES.index(op), tuple(signature)
 
@@ -32,7 +32,7 @@ def _as_leaf(_kind: str, group: Functions) -> Rule:
         for name, value in attributes.items():
             sizes = isinstance(value, (tuple, list)) and name == "output_size"
             if sizes and isinstance(func, BuiltinFunctionType) and None in value:
-                return NotImplemented  # only torch.nn.functional's own take None
+                return NotImplemented  # only functions of torch.nn.functional take None
             if isinstance(value, list):
                 attributes[name] = tuple(value)
             elif value == () and name == "stride":
@@ -43,7 +43,7 @@ def _as_leaf(_kind: str, group: Functions) -> Rule:
 
 
 def _are_vectors(length: int, x: Tensor, *vectors: Tensor | None) -> bool:
-    """Whether weight and bias, if any, are what torch takes for these channels."""
+    """Return whether weight and bias, if any, have shape (length,) and the dtype of `x`."""
     return all(
         vector is None or (vector.dtype is x.dtype and tuple(vector.shape) == (length,))
         for vector in vectors

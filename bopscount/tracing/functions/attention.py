@@ -1,4 +1,4 @@
-"""Multi-head attention, as a function and as torch's module, which comes to the same."""
+"""Multi-head attention, as a function and as torch's module."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _RANK = 3
 
 
 def _masks_fit(given: dict[str, Any], dtype: torch.dtype, scores: tuple[int, ...]) -> bool:
-    """Whether the masks, if any, are for (batch, heads, length, keys) scores."""
+    """Return whether the masks, if any, fit (batch, heads, length, keys) scores."""
     batch, heads, length, keys = scores
     dtypes = (torch.bool, dtype)
     mask, padding = given.get("attn_mask"), given.get("key_padding_mask")
@@ -40,7 +40,7 @@ def _masks_fit(given: dict[str, Any], dtype: torch.dtype, scores: tuple[int, ...
 
 
 def _is_vector(vector: Tensor | None, length: int, dtype: torch.dtype) -> bool:
-    """Whether a bias, if any, is what torch takes."""
+    """Return whether a bias, if any, has shape (length,) and this dtype."""
     return vector is None or (tuple(vector.shape) == (length,) and vector.dtype is dtype)
 
 
@@ -48,7 +48,7 @@ def _is_vector(vector: Tensor | None, length: int, dtype: torch.dtype) -> bool:
 def _multi_head_attention(
     host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
-    """Projections, attention, output projection; torch's own order and shapes."""
+    """Record the projections, the attention and the output projection, in torch's order."""
     given = {**dict(zip(_NAMES, args, strict=False)), **kwargs}
     if host.real or given["add_zero_attn"] or (given["training"] and given["dropout_p"]):
         return NotImplemented
@@ -79,20 +79,20 @@ def _attend(
     out_bias: Tensor | None,
     masks: dict[str, Any],
 ) -> tuple[Tensor, tuple[int, ...]] | None:
-    """Records attention of (length, batch, features) operands.
+    """Record attention of (length, batch, features) operands.
 
     Args:
         operands: Query, key and value.
         heads: Number of heads.
-        weights: Of the input projections: one for all, or three.
-        bias: Of them all, if any.
-        out_weight: Of the output projection.
-        out_bias: Likewise, if any.
-        masks: `attn_mask`, `key_padding_mask`, `is_causal`, where there are such.
+        weights: Weights of the input projections: a joint one, or three.
+        bias: Joint bias of the input projections, if any.
+        out_weight: Weight of the output projection.
+        out_bias: Bias of the output projection, if any.
+        masks: `attn_mask`, `key_padding_mask` and `is_causal`, as far as given.
 
     Returns:
-        The output, and the shape (batch, heads, length, keys) of the scores; None where
-        torch has to say whether the shapes fit.
+        The output, and the shape (batch, heads, length, keys) of the scores; None if torch must
+        check the shapes.
     """
     shapes = [tuple(x.shape) for x in operands]
     if not all(len(shape) == _RANK for shape in shapes) or shapes[1][:2] != shapes[2][:2]:
@@ -118,10 +118,10 @@ def _attend(
         _project(x, (*shape[:2], width), w, bias is not None)
         for x, shape, w in zip(operands, shapes, weights, strict=True)
     )
-    of_head = width // heads
+    head_width = width // heads
     fields = {
         **attention_fields(
-            batch * heads, length, keys, of_head, of_head, mask=masks.get("attn_mask")
+            batch * heads, length, keys, head_width, head_width, mask=masks.get("attn_mask")
         ),
         "weight_bits": 8 * dtype.itemsize,
         "weight_item_bytes": dtype.itemsize,
@@ -135,7 +135,7 @@ def _attend(
 
 
 def _project(x: Tensor, shape: tuple[int, ...], weight: Tensor, has_bias: bool) -> Tensor:
-    """A linear layer of (length, batch, features) to `shape`, by these rows of the weight."""
+    """Record a linear layer from (length, batch, features) to `shape`, with these weight rows."""
     itemsize, width = weight.dtype.itemsize, shape[-1]
     fields = {
         "weight_elements": width * weight.shape[1],
@@ -151,7 +151,7 @@ def _project(x: Tensor, shape: tuple[int, ...], weight: Tensor, has_bias: bool) 
 def _weights(
     host: TraceHost, scores: tuple[int, ...], dtype: torch.dtype, given: dict[str, Any]
 ) -> Tensor | None:
-    """The attention weights that come out beside the output, if they are asked for."""
+    """Return the attention weights, the second output, or None unless `need_weights`."""
     if not given.get("need_weights", True):
         return None
     if given.get("average_attn_weights", True):
@@ -166,10 +166,10 @@ def attention_rule(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> Any:
-    """nn.MultiheadAttention without masks; its forward sees to all the rest.
+    """Answer nn.MultiheadAttention without masks; return NotImplemented for all other calls.
 
-    Shapes: (batch, length, features) or (length, batch, features) as `batch_first` says;
-    the weights that come out are (batch, length, keys), or with the heads second.
+    Shapes: (batch, length, features) if `batch_first`, else (length, batch, features); attention
+    weights (batch, length, keys), or (batch, heads, length, keys) if not averaged.
     """
     given = {**dict(zip(("query", "key", "value"), args, strict=False)), **kwargs}
     if len(given) != len(args) + len(kwargs) or host.real or given.get("is_causal"):
@@ -182,7 +182,7 @@ def attention_rule(
             return NotImplemented
     if module.add_zero_attn or (module.training and module.dropout):
         return NotImplemented
-    own = module._parameters  # torch takes a while to find one as an attribute
+    own = module._parameters  # attribute access is slow
     if own.get("bias_k") is not None or operands[0].shape[-1] != module.embed_dim:
         return NotImplemented
     if module._qkv_same_embed_dim:
@@ -191,11 +191,11 @@ def attention_rule(
         weights = tuple(own.get(f"{letter}_proj_weight") for letter in "qkv")
     out_proj = module.out_proj._parameters
     if module.batch_first:
-        turned = {id(x): x for x in operands}
-        for key, x in turned.items():
-            turned[key] = x.transpose(0, 1)
-            alias(turned[key], x)
-        operands = tuple(turned[id(x)] for x in operands)
+        transposed = {id(x): x for x in operands}
+        for key, x in transposed.items():
+            transposed[key] = x.transpose(0, 1)
+            alias(transposed[key], x)
+        operands = tuple(transposed[id(x)] for x in operands)
     answer = _attend(
         operands, module.num_heads, weights, own.get("in_proj_bias"),
         out_proj.get("weight"), out_proj.get("bias"), {},
@@ -204,7 +204,7 @@ def attention_rule(
         return NotImplemented
     attended, scores = answer
     if module.batch_first:
-        turned_back = attended.transpose(0, 1)
-        alias(turned_back, attended)
-        attended = turned_back
+        batch_first = attended.transpose(0, 1)
+        alias(batch_first, attended)
+        attended = batch_first
     return attended, _weights(host, scores, attended.dtype, given)

@@ -48,7 +48,7 @@ def _binary(kind: str, group: Functions) -> Rule:
             if not dtype.is_floating_point:
                 dtype = torch.result_type(tensor, scalar)
         if dtype.is_complex or dtype is torch.bool and not (compares or divides):
-            return NotImplemented  # some functions refuse these
+            return NotImplemented  # some functions reject these
         if compares:
             dtype = torch.bool
         elif divides and not dtype.is_floating_point:
@@ -58,7 +58,7 @@ def _binary(kind: str, group: Functions) -> Rule:
     return handler
 
 
-# What torch refuses, or computes in another way, for some pairs of operands.
+# Functions that torch rejects, or computes differently, for some pairs of operands.
 _OF_TENSORS = {"maximum", "minimum"}
 _SCALAR_FIRST = {torch.add, torch.sub, torch.mul, torch.div}
 _REVERSED = {Tensor.__rsub__, Tensor.__rtruediv__}
@@ -90,7 +90,7 @@ def _binary_in_place(kind: str, group: Functions) -> Rule:
 
 
 def _is_writable(tensor: Tensor) -> bool:
-    """Whether any float may be written into it: not into what was expanded."""
+    """Return whether a tensor is on meta, floating-point and not expanded."""
     return tensor.is_meta and tensor.dtype.is_floating_point and 0 not in tensor.stride()
 
 
@@ -122,7 +122,7 @@ def _unary(kind: str, group: Functions) -> Rule:
 def _activation_arguments(
     takes: tuple[str, ...], func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> dict[str, Any] | None:
-    """Arguments besides the input by name; None where torch might refuse them."""
+    """Return the arguments besides the input by name, or None if torch might reject them."""
     given = {**dict(zip(("input", *takes), args, strict=False)), **kwargs}
     if len(given) != len(args) + len(kwargs) or "input" not in given:
         return None
@@ -183,7 +183,7 @@ def _dropout(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str
     given = {**dict(zip(names, args, strict=False)), **kwargs}
     if len(given) != len(args) + len(kwargs) or given.keys() - {*names}:
         return NotImplemented
-    # True by default, but for alpha dropout.
+    # Default True, except for alpha dropout.
     training = given.get("training", func not in (F.alpha_dropout, F.feature_alpha_dropout))
     x, p = given.get("input"), given.get("p", 0.5)
     if training is not False or not isinstance(x, Tensor) or type(p) not in (int, float):

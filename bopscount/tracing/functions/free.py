@@ -1,4 +1,4 @@
-"""torch functions that compute nothing: questions about tensors, and views of them."""
+"""torch functions without computation: queries of tensor metadata, and views."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ QUESTIONS: frozenset[Any] = frozenset(
         "is_signed is_conj is_neg",
     )
 )
-"""Functions that ask about a tensor, or change none of its values."""
+"""Functions that query a tensor, or change none of its values."""
 
 RESHAPING: frozenset[Any] = frozenset(
     existing(T, "squeeze_ unsqueeze_ transpose_ t_ swapaxes_ swapdims_ as_strided_")
 )
-"""Functions that change a tensor's shape in place, and none of its values."""
+"""Functions that change a tensor's shape in place, but not its values."""
 
 VIEWS: frozenset[Any] = frozenset(
     existing(
@@ -62,15 +62,16 @@ VIEWS: frozenset[Any] = frozenset(
         "split_with_sizes adjoint real",
     )
 )
-"""Functions that return views, which torch makes cheaply.
+"""Functions that return views, which are cheap in torch.
 
-Those that have a rule too are views for some arguments, as `__getitem__` by numbers and slices.
+Functions that also have a rule return views for some arguments only, as `__getitem__` by integers
+and slices.
 """
 
 RESIZING: dict[Any, bool] = {T.view: False, T.reshape: True, torch.reshape: True}
-"""Functions that give a tensor other sizes, and whether by a copy where strides demand it.
+"""Function that changes a tensor's sizes -> whether it copies if the strides require it.
 
-On meta that copy is as good as a view, and takes torch ten times as long.
+On meta a view serves as well as that copy, which takes torch ten times as long.
 """
 
 _OPERATORS = {
@@ -79,7 +80,7 @@ _OPERATORS = {
     "matmul": "__matmul__", "remainder": "__mod__", "ne": "__ne__", "lt": "__lt__",
     "le": "__le__", "gt": "__gt__", "ge": "__ge__", "__eq__": "__eq__",
 }  # fmt: skip
-"""Methods that torch shows to a mode under another name; Python calls them for operators."""
+"""Method as function modes see it -> operator methods that Python calls."""
 
 PLAIN_TYPES = {
     int, float, bool, complex, str, slice, type(None), type(...), torch.Size, torch.dtype,
@@ -92,10 +93,10 @@ def entry_points(answered: dict[Any, Any]) -> list[tuple[Any, Any, bool]]:
     """Return the torch callables that bypass function-mode dispatch.
 
     Args:
-        answered: Functions that have a rule or a fast answer.
+        answered: Functions with a rule or a fast path.
 
     Returns:
-        torch's object, the function as which a mode knows it, and whether it is an operator.
+        Tuples (torch's object, the function that a mode sees, whether it is an operator).
     """
     functions = {**answered, **dict.fromkeys(VIEWS), **dict.fromkeys(QUESTIONS)}
     entries = [(function, function, False) for function in functions if function is not T.__eq__]

@@ -1,4 +1,7 @@
-"""Functions that change a tensor itself, or hand out its memory: the model's are put back."""
+"""Functions that change a tensor's metadata or expose its memory.
+
+The guard saves the model's tensors first.
+"""
 
 from __future__ import annotations
 

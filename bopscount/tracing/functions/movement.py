@@ -16,7 +16,7 @@ from bopscount.tracing.inputs import CONSTANT_ELEMENTS
 
 @rule("move.reshape")
 def _reshape(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    # A copy only where strides demand it, which the traced tensors do not show.
+    # Not recorded: torch copies only if strides require it, which traced tensors do not show.
     out = func(*args, **kwargs)
     alias(out, args[0] if args else kwargs["input"])
     return out
@@ -65,7 +65,7 @@ def _cast_to(host: Any, x: Tensor, dtype: torch.dtype, copy: bool = False) -> An
 
 @rule("move.to")
 def _to(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Casts; a move to another device stays on meta, where the trace lives."""
+    """Record a cast; a move to another device stays on meta, the device of the trace."""
     x = _on_meta(host, args[0])
     if x is None:
         return NotImplemented
@@ -101,7 +101,7 @@ def _to(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any
     if rank != x.dim() or (len(args) > 1 and args[1] is None):
         return NotImplemented
     if order in _RANKS:
-        copy = True  # the values move
+        copy = True  # another memory layout
     return _cast_to(host, x, wanted or x.dtype, copy=copy)
 
 
@@ -115,7 +115,7 @@ def _move_device(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict
 
 
 def _on_meta(host: Any, x: Tensor) -> Tensor | None:
-    """A tensor where the trace lives; None where the model is run for real."""
+    """Return the tensor on meta, the device of the trace, or None in a run for real."""
     if host.real:
         return None
     if x.is_meta:
@@ -146,7 +146,7 @@ def _cat(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, An
         if tensor.dtype is not dtype:
             return NotImplemented
         if other == [0]:
-            continue  # torch lets these pass, as empty caches
+            continue  # torch accepts these, for empty caches
         if len(other) != rank:
             return NotImplemented
         total += other[dim]
@@ -178,7 +178,7 @@ def _stack(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, 
 
 @rule("move.index")
 def _look_up(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Rows by a tensor of numbers; any other advanced index is torch's."""
+    """Record a look-up of rows by an integer tensor; leave other advanced indices to torch."""
     x, index = args
     if not isinstance(index, Tensor) or index.dtype not in (torch.int64, torch.int32):
         return NotImplemented
@@ -240,7 +240,7 @@ _NEW = (Tensor.new_zeros, Tensor.new_ones, Tensor.new_empty)
 
 @rule("move.constant")
 def _factory(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """What depends on shapes only is a constant: small ones may keep their values."""
+    """Record the creation of a constant from shapes alone; small ones may keep their values."""
     if host.real:
         return NotImplemented
     if not host.keeps_values and func in _NEW and args[0].is_meta:

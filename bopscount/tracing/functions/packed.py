@@ -1,4 +1,4 @@
-"""Packed sequences: how long each one is, is a constant that torch may look at."""
+"""Packed sequences, whose lengths are constants that torch may read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _pack(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, A
     x, lengths, batch_first = args
     if not isinstance(lengths, Tensor) or lengths.is_meta or x.dim() < 2:
         return NotImplemented
-    # Torch's own answer and errors, for a stand-in without features.
+    # torch's own batch sizes and errors, from a placeholder with one feature.
     data, batch_sizes = func(torch.zeros(*x.shape[:2], 1), lengths, batch_first)
     shape = (data.shape[0], *x.shape[2:])
     return emit(KINDS["move"], "pack_padded_sequence", (x,), shape), batch_sizes

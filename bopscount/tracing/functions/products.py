@@ -41,7 +41,7 @@ def _addmm(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, 
 
 @rule("matmul.grouped_mm")
 def _grouped_mm(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Rows sorted by expert: every row meets one expert's matrix."""
+    """Record a grouped product of rows sorted by expert, each with its expert's matrix."""
     given = {**dict(zip(("left", "right", "offs"), args, strict=False)), **kwargs}
     left = given.get("left", given.get("self", given.get("mat_a")))
     right = given.get("right", given.get("mat2", given.get("mat_b")))
@@ -72,10 +72,10 @@ def _grouped_mm(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[
 
 @lru_cache(maxsize=256)
 def _letters(equation: str) -> tuple[str, str, str, tuple[str, ...]] | None:
-    """Letters of both operands and of the output, and four groups of them.
+    """Return the letters of the left operand, the right one and the output, and their groups.
 
-    Those of the batch, those that are summed over, those of the left and of the right operand
-    only. None where it is no plain product: then torch parses the equation.
+    The groups are batch, contracted, left only and right only. Returns None if the equation is no
+    plain product, to let torch parse it.
     """
     terms, arrow, out = equation.replace(" ", "").partition("->")
     left, comma, right = terms.partition(",")
@@ -94,7 +94,7 @@ def _letters(equation: str) -> tuple[str, str, str, tuple[str, ...]] | None:
 
 @rule("matmul.einsum")
 def _einsum(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Two operands, a letter a dimension: a batched product over the letters they share."""
+    """Record an einsum of two operands as a batched product over their shared letters."""
     operands = args[1] if len(args) == 2 and isinstance(args[1], (tuple, list)) else args[1:]
     if kwargs or type(args[0]) is not str or len(operands) != 2:
         return NotImplemented
@@ -111,7 +111,7 @@ def _einsum(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str,
             return NotImplemented
     batch, summed, rows, columns = (prod([size[letter] for letter in group]) for group in groups)
     if summed == 1:
-        return NotImplemented  # torch multiplies element by element then
+        return NotImplemented  # torch multiplies element-wise
     fields = {
         **weight_fields(b),
         "batch": batch,
@@ -169,7 +169,7 @@ def _conv(rank: int) -> Rule:
     def handler(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         given = {**dict(zip(names, args, strict=False)), **kwargs}
         x, weight, bias = given["input"], given["weight"], given.get("bias")
-        # Quantised tensors of other libraries need not be tensors: torch asks them.
+        # Quantised weights of other libraries need not be tensors; torch dispatches to them.
         if not (isinstance(x, Tensor) and isinstance(weight, Tensor)):
             return NotImplemented
         if x.dtype is not weight.dtype:
@@ -206,7 +206,7 @@ def _conv(rank: int) -> Rule:
 
 
 def spread(value: Any, rank: int) -> tuple[int, ...] | None:
-    """One int for every dimension, or `rank` of them; None for anything else."""
+    """Return `rank` ints from one int, or from a sequence of 1 or `rank` ints; else None."""
     if type(value) is int:
         return (value,) * rank
     if isinstance(value, (tuple, list)) and all(type(size) is int for size in value):

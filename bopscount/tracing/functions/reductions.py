@@ -1,4 +1,4 @@
-"""Reductions, softmax, normalisations, pooling."""
+"""Reductions, softmax and normalisation."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def _batch_norm(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[
 
 @rule(Tensor._is_all_true)
 def _asserted(host: TraceHost, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """What torch._check_tensor_all asks: with unknown values, the check is taken to hold."""
+    """Answer torch._check_tensor_all: without values, the check is assumed to pass."""
     if host.real or not args[0].is_meta:
         return NotImplemented
     return torch.ones((), dtype=torch.bool)

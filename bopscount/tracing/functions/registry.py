@@ -1,7 +1,6 @@
-"""Rules for torch's functions, and the tables that are derived from `TORCH_NAMES`.
+"""Registry of rules for torch functions, and tables derived from `TORCH_NAMES`.
 
-`host.Rule` says what a rule gets and returns. It normalises arguments and asks the core, which
-knows shapes and costs.
+A rule (`host.Rule`) normalises arguments and calls the core, which knows shapes and costs.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from bopscount.tracing.torch_names import TORCH_NAMES, Functions
 
 FUNCTION_RULES: dict[Any, Rule] = {}
 MAKERS: set[Any] = set()
-"""Functions whose rules decide themselves what is a constant."""
+"""Functions whose rules handle constants themselves."""
 _GENERIC: dict[str, Callable[[str, Functions], Rule]] = {}
 
 
@@ -27,7 +26,7 @@ def groups() -> Iterator[tuple[str, Functions]]:
 
 
 def rule(*named: Any) -> Callable[[Rule], Rule]:
-    """Register a rule of its own for groups, as "<kind>.<op>" or "<kind>", or for functions.
+    """Register a rule for groups, named "<kind>.<op>" or "<kind>", or for functions.
 
     Raises:
         ValueError: For a group that is not in `TORCH_NAMES`, or a function that has a rule.
@@ -56,7 +55,7 @@ def rule(*named: Any) -> Callable[[Rule], Rule]:
 def generic(
     by: str,
 ) -> Callable[[Callable[[str, Functions], Rule]], Callable[[str, Functions], Rule]]:
-    """Register what makes the rule of every group with that `by`, from kind and group."""
+    """Register a factory (kind, group) -> rule for every group with this `by`."""
 
     def add(make: Callable[[str, Functions], Rule]) -> Callable[[str, Functions], Rule]:
         _GENERIC[by] = make
@@ -69,9 +68,9 @@ def generic(
 
 
 def fast_answers() -> dict[Any, tuple[str, int, str, int]]:
-    """Return what the core answers itself where nothing is unusual: form, kind, op and rank.
+    """Return the functions with a fast path in the core, as form, kind, op and rank.
 
-    The rule of a function, if it has one, sees to the rest.
+    Calls with unusual arguments fall back to the function's rule, if it has one.
     """
     return {
         function: (group.fast, KINDS[kind], group.op or kind, group.rank)
@@ -82,6 +81,6 @@ def fast_answers() -> dict[Any, tuple[str, int, str, int]]:
 
 
 def makers() -> set[Any]:
-    """Return the functions that decide themselves what is a constant."""
+    """Return the functions whose rules handle constants themselves."""
     made = {function for _, group in groups() if group.makes for function in group.functions}
     return made | MAKERS
