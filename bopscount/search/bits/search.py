@@ -13,15 +13,16 @@ import bopscount._core as _core
 from bopscount.conventions import CONVENTIONS
 from bopscount.conventions.facts import Facts
 from bopscount.errors import InputError
+from bopscount.records.metrics import check_metrics
 from bopscount.records.rule_sets import check_rules
 from bopscount.records.table import Records, as_records, name_layer
 from bopscount.search.bits.columns import Groups, find_columns
 from bopscount.search.bits.sums import (
+    METRICS,
     SIZES,
     SumBuilder,
     add_convention,
     add_size,
-    check_metrics,
     check_priced,
 )
 from bopscount.search.threads import thread_count
@@ -73,7 +74,7 @@ class BitSearch:
         rules: str = "torchstat",
     ) -> None:
         table = as_records(layers)
-        self._metrics = check_metrics(metrics)
+        self._metrics = check_metrics(metrics, METRICS, may_be_empty=convention is not None)
         self._convention = None if convention is None else check_priced(convention)
         self._rules = check_rules(rules)
         self._table = replace(table, records=table.records.copy())

@@ -28,17 +28,6 @@ Widths = Sequence[int]
 Price = Callable[[int, int], int]
 
 
-def check_metrics(metrics: Any) -> tuple[str, ...]:
-    """The names, each once, or InputError."""
-    names = (metrics,) if isinstance(metrics, str) else metrics
-    if not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
-        raise InputError(f"metrics must be names such as ('bops', 'macs'), got {metrics!r}")
-    for name in names:
-        if name not in METRICS:
-            raise InputError(f"metrics must be among {', '.join(METRICS)}, got {name!r}")
-    return tuple(dict.fromkeys(names))
-
-
 def check_priced(convention: Any) -> str:
     """The name of a convention that a search can count in, or InputError."""
     if convention not in PRICED:

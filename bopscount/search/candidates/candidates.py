@@ -66,7 +66,7 @@ class Candidates:
         self,
         *,
         rules: str = "torchstat",
-        metrics: Sequence[str] | None = None,
+        metrics: str | Sequence[str] | None = None,
         n_threads: int | None = None,
         python_ints: bool = False,
     ) -> dict[str, npt.NDArray[Any]]:

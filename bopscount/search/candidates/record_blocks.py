@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 import bopscount._core as _core
 from bopscount.errors import InputError
+from bopscount.records.metrics import check_metrics
 from bopscount.records.rule_sets import check_rules
 from bopscount.records.totals import METRIC_NAMES
 from bopscount.search.threads import thread_count
@@ -19,7 +20,7 @@ def count_layers(
     records: npt.NDArray[Any],
     *,
     rules: str = "torchstat",
-    metrics: Sequence[str] | None = None,
+    metrics: str | Sequence[str] | None = None,
     n_threads: int | None = None,
     python_ints: bool = False,
 ) -> dict[str, npt.NDArray[Any]]:
@@ -32,8 +33,8 @@ def count_layers(
         records: (n_candidates, n_layers) records of `LAYER_DTYPE`, as `Records.candidates`
             makes them; (n_layers,) is one candidate.
         rules: "torchstat" or "full", see `count`.
-        metrics: Names among those of `Totals`, such as ("macs", "params"); None for all that
-            are integers.
+        metrics: A name or names among those of `Totals`, such as ("macs", "params"); None for
+            all that are integers.
         n_threads: Threads that count; None for one a core.
         python_ints: Return Python's integers (dtype object), which have no largest one.
 
@@ -49,7 +50,7 @@ def count_layers(
     """
     block = check_block(records)
     check_rules(rules)
-    names = check_metrics(metrics)
+    names = check_metrics(metrics, METRIC_NAMES, default=METRIC_NAMES)
     threads = thread_count(n_threads)
     try:
         totals = _core.count_candidates(block, rules, names, threads, python_ints)
@@ -59,18 +60,6 @@ def count_layers(
         name: np.array(values, object) if python_ints else values
         for name, values in zip(names, totals, strict=True)
     }
-
-
-def check_metrics(metrics: Sequence[str] | None) -> tuple[str, ...]:
-    """The metrics asked for, or InputError."""
-    if metrics is None:
-        return METRIC_NAMES
-    if isinstance(metrics, str) or not isinstance(metrics, Sequence):
-        raise InputError(f"metrics must be a list of names or None, got {metrics!r}")
-    for name in metrics:
-        if name not in METRIC_NAMES:
-            raise InputError(f"metrics must be among {', '.join(METRIC_NAMES)}, got {name!r}")
-    return tuple(metrics)
 
 
 def check_block(records: Any) -> npt.NDArray[Any]:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bopscount.errors import InputError
+from bopscount.records.metrics import check_metrics
 from bopscount.search.choices.costs import slots_from_costs
 from bopscount.search.choices.counting import Counter, check_rows
 from bopscount.search.choices.samples import (
@@ -159,7 +160,7 @@ class ChoiceTable:
             choices: Of shape (n_candidates, n_slots), integers of any type: the number of
                 the chosen alternative, from 0. Read where it is, whatever its strides, also
                 if memory-mapped; bytes (uint8) are fastest. Of shape (n_slots,): one candidate.
-            metrics: Names; all of `metrics` by default.
+            metrics: A name or names; all of `metrics` by default.
             n_threads: All available cores by default; the results do not depend on it.
             python_ints: Return Python's integers (dtype object), which have no largest one.
             out: By metric an int64 array of n_candidates to fill, instead of a new one.
@@ -172,7 +173,7 @@ class ChoiceTable:
                 or cannot take the input that reaches its slot, naming candidate and slot.
             OverflowError: If a sum is over 2**63 - 1 and python_ints is False.
         """
-        names = self._names(metrics)
+        names = check_metrics(metrics, self._known, default=self.metrics)
         _check_out(out, names, python_ints)
         rows = check_rows(choices, self.n_slots)
         threads = 1 if n_threads is None and len(rows) <= _FEW else thread_count(n_threads)
@@ -193,23 +194,17 @@ class ChoiceTable:
         found[_OPS] = np.asarray(found[_OPS_X64] / _SCALE, np.float64)
         return {name: found[name] for name in names}
 
-    def _names(self, metrics: str | Sequence[str] | None) -> tuple[str, ...]:
-        if metrics is None:
-            return self.metrics
-        names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
-        for name in names:
-            self._check_metric(name)
-        if not names:
-            raise InputError("metrics must name one at least, got none")
-        return names
+    @property
+    def _known(self) -> tuple[str, ...]:
+        """Names that `metrics=` and `metric=` take."""
+        return (*self.metrics, *([_OPS] if _OPS_X64 in self.metrics else []))
 
     def _check_metric(self, name: Any) -> tuple[int, int]:
         """The metric's index, and what to divide its sums by."""
         if name == _OPS and _OPS_X64 in self.metrics:
             return self.metrics.index(_OPS_X64), _SCALE
         if name not in self.metrics:
-            known = (*self.metrics, *([_OPS] if _OPS_X64 in self.metrics else []))
-            raise InputError(f"metric must be one of {', '.join(known)}, got {name!r}")
+            raise InputError(f"metric must be one of {', '.join(self._known)}, got {name!r}")
         return self.metrics.index(name), 1
 
     # --- searching ---------------------------------------------------------

@@ -17,6 +17,7 @@ import bopscount
 from bopscount import BitSearch, InputError, _core, count_batch
 from bopscount.conventions.example import example_table
 from bopscount.layer_table import LayerTable
+from bopscount.search.bits.columns import find_columns
 from bopscount.search.bits.sums import METRICS, PRICED
 
 RULES = st.sampled_from(["torchstat", "full"])
@@ -105,7 +106,7 @@ def test_the_results_depend_neither_on_threads_nor_on_the_size_of_blocks(
 @settings(deadline=None)
 @given(table=tables(), data=st.data())
 def test_no_instructions_but_the_portable_ones_give_the_same(table, data):
-    columns = bopscount.search.columns.find_columns(table, None)
+    columns = find_columns(table, None)
     metrics = list(_core.METRICS)
     n = len(columns.names)
     weights, inputs = (
@@ -251,6 +252,8 @@ class TestBadInput:
         [
             ({"metrics": ("bops", "bopz")}, "metrics must be among .*weight_bytes.*, got 'bopz'"),
             ({"metrics": 3}, r"metrics must be names such as \('bops', 'macs'\), got 3"),
+            ({"metrics": None}, r"metrics must be names such as \('bops', 'macs'\), got None"),
+            ({"metrics": ()}, r"metrics must name one at least, got \(\)"),
             ({"metrics": (3,)}, r"got \(3,\)"),
             ({"rules": "half"}, "rules must be 'torchstat' or 'full', got 'half'"),
             ({"convention": "max_bits"}, "one of reactnet, .* for a search, got 'max_bits' \\(it"),

@@ -85,7 +85,9 @@ def test_only_the_metrics_asked_for_come_back_in_their_order():
     totals = bopscount.count_layers(block, metrics=["mem_read", "macs"])
     assert list(totals) == ["mem_read", "macs"]
     assert totals["macs"].tolist() == expected(block, "torchstat")["macs"]
-    assert bopscount.count_layers(block, metrics=[]) == {}
+    repeated = bopscount.count_layers(block, metrics=["macs", "mem_read", "macs"])
+    assert list(repeated) == ["macs", "mem_read"]
+    assert list(bopscount.count_layers(block, metrics="macs")) == ["macs"]
 
 
 def test_the_worked_number_of_the_documentation():
@@ -171,9 +173,11 @@ def test_blocks_that_are_not_aligned_are_refused():
     ("arguments", "what"),
     [
         ({"rules": "fast"}, "rules must be"),
-        ({"metrics": "macs"}, "metrics must be a list of names or None, got 'macs'"),
+        ({"metrics": "watts"}, "metrics must be among .*, got 'watts'"),
+        ({"metrics": []}, r"metrics must name one at least, got \[\]; there are params, "),
         ({"metrics": ["macs", "watts"]}, "metrics must be among .*, got 'watts'"),
-        ({"metrics": 3}, "metrics must be a list"),
+        ({"metrics": 3}, r"metrics must be names such as \('bops', 'macs'\) or None, got 3"),
+        ({"metrics": ["macs", 3]}, r"metrics must be names .* got \['macs', 3\]"),
         ({"n_threads": 0}, "n_threads must be"),
         ({"n_threads": True}, "n_threads must be"),
     ],
