@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.search_reference import MAC_KINDS, count_slowly, tables, width_arrays
 
-import bopscount
 from bopscount import BitSearch, InputError, _core, count_batch
 from bopscount.conventions.example import example_table
 from bopscount.layer_table import LayerTable
