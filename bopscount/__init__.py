@@ -1,4 +1,4 @@
-"""Counts what a PyTorch network costs, without running it.
+"""Costs of PyTorch networks, counted without running them.
 
 Bops, Flops, MAdd, MACs, parameters, memory and memory traffic, per layer and in
 total, for binary, quantised and full-precision models:
@@ -84,12 +84,15 @@ _NEEDS_TORCH = ("scan", "stat", "trace")
 
 
 def __getattr__(name: str) -> Any:
-    """Imports torch with the first call that takes a model: counting arrays needs none."""
+    """Import `scan`, `stat` and `trace` on first access.
+
+    They import torch, which counting arrays does not need.
+    """
     if name in _NEEDS_TORCH:
         return getattr(import_module("bopscount.api"), name)
     raise AttributeError(f"module 'bopscount' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    """List the names that are imported on first use, too."""
+    """List the names of the module, those imported on first access included."""
     return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""`python -m bopscount`."""
+"""Entry point of `python -m bopscount`."""
 
 import sys
 

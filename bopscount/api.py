@@ -1,4 +1,4 @@
-"""The calls that take a model."""
+"""Public functions that take a model: `trace`, `scan` and `stat`."""
 
 from __future__ import annotations
 
@@ -45,32 +45,36 @@ def trace(
     bits: UserBits | None = None,
     discount_zeros: bool = False,
 ) -> LayerTable:
-    """Records what one forward pass executes; count it as often as you like.
+    """Record the ops of one forward pass, to be counted any number of times.
 
     Args:
-        model: A module on any device, left as it was whatever happens; or a callable
-            that builds one, which is then built on the meta device.
-        input_size: Shape without the batch, (3, 224, 224), or a list of shapes for
-            several inputs.
-        inputs: Instead of input_size: a tensor (the one argument), a tuple (positional
-            arguments) or a dict (keyword arguments), nested as forward takes them.
-        batch_size: Samples, for input_size.
-        dtype: Dtype for input_size, by default that of the parameters.
-        training: Keep the `training` flags; by default the trace is in eval mode.
-        run: "auto" runs the model's arithmetic only where its values decide what it does
-            next; "never" raises then.
-        strict: Raise where an op has no rule, instead of reporting a lower bound.
-        bits: Widths that you know, {"layer*.conv2": (weight bits, input bits)} with globs of
-            module paths, or a callable (path, module) that returns such a pair or None; see
+        model: Module on any device, restored to its previous state even if tracing fails; or
+            a callable that builds one, which is called on the meta device.
+        input_size: Shape without the batch dimension, such as (3, 224, 224), or a list of
+            shapes for several inputs.
+        inputs: Arguments of forward, instead of `input_size`: a tensor (the only argument), a
+            tuple (positional arguments) or a dict (keyword arguments), nested as forward takes
+            them.
+        batch_size: Number of samples, for `input_size`.
+        dtype: Dtype of the inputs made from `input_size`, by default that of the parameters.
+        training: Keep the `training` flags; by default the model is traced in eval mode.
+        run: "auto" runs the model's arithmetic only if its control flow depends on values;
+            "never" raises instead.
+        strict: Raise if an op has no rule, instead of reporting a lower bound.
+        bits: Known bit widths, {"layer*.conv2": (weight bits, input bits)} with globs of module
+            paths, or a callable (path, module) that returns such a pair or None; see
             `LayerTable.with_bits`. "measured", also in place of a pair, runs the model once
-            more to look at the values that are multiplied, where nobody else knows a width;
-            see docs/measured_bits.md.
-        discount_zeros: Look which weights are zero, for `count(..., discount_zeros=True)`
-            and the convention "sparse_product"; the weights must have values.
+            more and measures the operands whose width has no other source; see
+            docs/measured_bits.md.
+        discount_zeros: Find the zero weights, for `count(..., discount_zeros=True)` and the
+            convention "sparse_product"; the weights must have values.
+
+    Returns:
+        Layer table for `count`.
 
     Raises:
-        InputError: For an argument that cannot be used.
-        TraceError: If the forward raises.
+        InputError: If an argument is invalid.
+        TraceError: If forward raises, or `run` or `strict` forbids the trace.
     """
     options = TraceOptions(
         input_size, inputs, batch_size, dtype, training, run, strict, bits, discount_zeros
@@ -92,7 +96,7 @@ def scan(
     bits: UserBits | None = None,
     discount_zeros: bool = False,
 ) -> Totals:
-    """The totals and nothing else: the call for a search loop.
+    """Return the totals of one forward pass, without rows; the function for search loops.
 
     Arguments and errors are those of `trace` and `count`.
 
@@ -107,7 +111,7 @@ def scan(
         try:
             return Totals(*driver.tracer.totals(rules))
         except OverflowError:
-            pass  # again by the table, which knows the layer's path
+            pass  # counted again from the table, whose error names the layer
     return _table(driver, call, options).totals(rules, discount_zeros)
 
 
@@ -129,31 +133,35 @@ def stat(
     convention: str | None = None,
     discount_zeros: bool = False,
 ) -> Report:
-    """Prints the layer table of a model and returns it.
+    """Print the layer table of a model and return its report.
 
     Args:
-        model: A module on any device; it is left as it was.
-        input_size: Shape without the batch, such as (3, 224, 224), or a list of shapes.
-        query_granularity: Height of the modules that get a row: 1 shows the leaves, 2
-            the modules that hold nothing but leaves, and so on.
-        inputs: Instead of input_size, the arguments of forward; see `trace`.
-        batch_size: Samples, for input_size.
-        dtype: Dtype for input_size.
-        rules: "torchstat", the predecessor's table, or "full", everything.
-        timing: Also run the model a few times for the duration[%] column; off by itself
-            where parameters or inputs are on the meta device.
-        training: Keep the `training` flags while recording; timing is in eval mode.
-        run: "auto" or "never"; see `trace`. Timing runs the model in any case.
-        strict: Raise where an op has no rule; see `trace`.
-        bits: Widths that you know; see `trace`.
-        columns: What the table shows; see `count`. "bits" is short for the bit widths
-            and their sources, ("default", "bits") puts them beside the usual columns.
+        model: Module on any device, or a callable that builds one; see `trace`.
+        input_size: Shape without the batch dimension, such as (3, 224, 224), or a list of
+            shapes.
+        query_granularity: Height of the modules that get a row: 1 shows the leaves, 2 the
+            modules that contain only leaves, and so on.
+        inputs: Arguments of forward, instead of `input_size`; see `trace`.
+        batch_size: Number of samples, for `input_size`.
+        dtype: Dtype of the inputs made from `input_size`.
+        rules: "torchstat", the predecessor's table, or "full", every op.
+        timing: Also run the model a few times for the duration[%] column; skipped if
+            parameters or inputs are on the meta device.
+        training: Keep the `training` flags while tracing; timed runs are in eval mode.
+        run: "auto" or "never"; see `trace`. Timing runs the model in either case.
+        strict: Raise if an op has no rule; see `trace`.
+        bits: Known bit widths; see `trace`.
+        columns: Columns of the table; see `count`. "bits" stands for the bit widths and their
+            sources, ("default", "bits") adds them to the default columns.
         convention: Name of a published convention whose total is printed too.
-        discount_zeros: Zero weights cost no MACs and no memory.
+        discount_zeros: Count no MACs and no memory for zero weights.
+
+    Returns:
+        Report that was printed.
 
     Raises:
-        InputError: For an argument that cannot be used.
-        TraceError: If the forward raises.
+        InputError: If an argument is invalid.
+        TraceError: If forward raises; see `trace`.
     """
     report = build_report(
         model,
@@ -163,7 +171,7 @@ def stat(
         ReportOptions(rules, query_granularity, columns, convention, discount_zeros),
         timing,
     )
-    print(report)  # noqa: T201 - the table is what stat is for
+    print(report)  # noqa: T201 - printing is the purpose of stat
     return report
 
 
@@ -212,7 +220,11 @@ _RAN_MODEL = "What this model does depends on values, so it was run once to be r
 
 
 def _table(driver: Driver, call: ForwardCall, options: TraceOptions) -> LayerTable:
-    """Return the table of a finished trace; under `strict` only if every op has a rule."""
+    """Return the table of a finished trace.
+
+    Raises:
+        TraceError: Under `strict`, if an op has no rule.
+    """
     module = driver.model
     table = LayerTable.of(
         build_table(

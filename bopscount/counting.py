@@ -1,4 +1,4 @@
-"""The call that takes recorded layers."""
+"""Public function that takes recorded layers: `count`."""
 
 from __future__ import annotations
 
@@ -21,25 +21,28 @@ def count(
     convention: str | None = None,
     discount_zeros: bool = False,
 ) -> Report:
-    """Count recorded layers.
+    """Count recorded layers; needs no torch.
 
     Args:
-        layers: What `trace` returned, or a bare record array of `LAYER_DTYPE` (no torch
-            is needed for that), one row per value of `owner`.
-        rules: "torchstat", the predecessor's table, or "full", everything.
+        layers: Layer table from `trace`, or a record array of `LAYER_DTYPE`, which gives one
+            row per value of `owner`.
+        rules: "torchstat", the predecessor's table, or "full", every op.
         query_granularity: Height of the modules that get a row; 1 shows the leaves.
         durations: Seconds per node, from a timed run.
-        columns: What the printed table shows: its headers in any order, "W bits",
-            "A bits", "W bits source" and "A bits source" among them; "default" stands
-            for the usual columns, "bits" for those four.
-        convention: Name of a published convention, whose total then stands under the
-            table; see `bopscount.CONVENTIONS`.
-        discount_zeros: Zero weights of convolutions and linear layers cost no MACs and
-            no memory; for a table that was traced with discount_zeros=True.
+        columns: Headers of the printed table in any order, "W bits", "A bits", "W bits source"
+            and "A bits source" among them; "default" stands for the default columns, "bits"
+            for those four.
+        convention: Name of a published convention whose total is printed below the table; see
+            `bopscount.CONVENTIONS`.
+        discount_zeros: Count no MACs and no memory for zero weights of convolutions and linear
+            layers; needs a table traced with discount_zeros=True.
+
+    Returns:
+        Report with rows and totals; `str()` of it is the table.
 
     Raises:
-        InputError: For an argument that cannot be used.
-        OverflowError: If a cost of one layer is over 2**63 - 1.
+        InputError: If an argument is invalid.
+        OverflowError: If a cost of one layer exceeds 2**63 - 1.
     """
     options = ReportOptions(rules, query_granularity, columns, convention, discount_zeros)
     return count_records(as_layer_table(layers), options, durations)

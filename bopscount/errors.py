@@ -1,22 +1,22 @@
-"""What bopscount raises."""
+"""Exceptions that bopscount raises."""
 
 from __future__ import annotations
 
 
 class BopscountError(Exception):
-    """Base of every error that bopscount raises on its own account."""
+    """Base class of the exceptions that bopscount defines."""
 
 
 class InputError(BopscountError, ValueError):
-    """An argument that cannot be used; the message names it, its value and the fix."""
+    """Invalid argument; the message names the argument, its value and the fix."""
 
 
 class TraceError(BopscountError):
-    """The model could not be recorded.
+    """Failure to record a model.
 
     Attributes:
         module_path: Path of the module that was running, "" for the model itself.
-        input_shapes: Shapes of the tensors that reached it.
+        input_shapes: Shapes of its input tensors.
     """
 
     def __init__(

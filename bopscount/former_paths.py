@@ -1,4 +1,4 @@
-"""Module paths of earlier versions, by which their pickles name classes."""
+"""Module paths of earlier versions, which old pickles refer to."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ FORMER_PATHS = {
     "bopscount.search.choice_table": "bopscount.search.choices.table",
     "bopscount.search.choice_slots": "bopscount.search.choices.slots",
 }
-"""Former path -> path. All of them are imported by `import bopscount` in any case."""
+"""Former path -> current path; `import bopscount` imports each of these modules anyway."""
 
 
 def install() -> None:
-    """Make the former paths importable, as names of the modules that took their place."""
+    """Make the former paths importable as aliases of the current modules."""
     for former, path in FORMER_PATHS.items():
         sys.modules.setdefault(former, import_module(path))

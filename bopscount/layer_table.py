@@ -1,4 +1,4 @@
-"""The layer table of `trace`: recorded layers, and what can be asked of them."""
+"""Layer table: the recorded layers that `trace` returns, with their public methods."""
 
 from __future__ import annotations
 
@@ -21,25 +21,26 @@ __all__ = ["LayerTable", "Owner", "as_layer_table"]
 
 @dataclass(slots=True, repr=False)
 class LayerTable(Records):
-    """Recorded layers of one model at one input; needs no torch and pickles.
+    """Recorded layers of one model for one input size; picklable, and needs no torch.
 
     Attributes are those of `Records`.
     """
 
     @classmethod
     def of(cls, records: Records) -> LayerTable:
-        """Return a table that shares everything with `records`."""
+        """Return a table that shares all data with `records`."""
         return cls(*(getattr(records, item.name) for item in fields(records)))
 
     def with_bits(self, bits: Mapping[str, Widths]) -> LayerTable:
-        """A copy in which the layers with these paths have these (weight, input) bit widths.
+        """Return a copy with the given bit widths for the layers at the given paths.
 
         Args:
-            bits: {"layer*.conv2": (1, 1), "fc": (8, 8)}: globs of module paths, of which the
-                last one that matches counts; None for a width leaves it.
+            bits: Globs of module paths with (weight bits, input bits), such as
+                {"layer*.conv2": (1, 1), "fc": (8, 8)}. The last matching pattern applies; a
+                width of None is left unchanged.
 
         Raises:
-            InputError: For a width outside 1-64, or a pattern that matches nothing.
+            InputError: If a width is outside 1-64, or a pattern matches no layer.
         """
         return with_bits(self, bits)
 
@@ -47,17 +48,17 @@ class LayerTable(Records):
     def mac_layers(self) -> tuple[str, ...]:
         """Paths of the layers with MACs, in row order; the columns of a bit-width search.
 
-        One for each row that runs a convolution, linear or recurrent layer or matrix product,
-        however often: a leaf module's path, or that of a row such as "attn.(matmul)". Each is
-        a pattern that `with_bits` takes.
+        One path per row that runs a convolution, linear or recurrent layer or matrix product,
+        regardless of the number of calls: that of a leaf module, or of a row such as
+        "attn.(matmul)". Each is a valid pattern for `with_bits`.
         """
         return mac_layer_paths(self)
 
     def candidates(self, n_candidates: int) -> Candidates:
-        """A block of n_candidates x layers records, all as traced, to be changed and counted.
+        """Return a block of n_candidates x layers records as traced, to be changed and counted.
 
         Raises:
-            InputError: If the table was not traced, and so does not know which layer feeds which.
+            InputError: If the table was not traced and lacks the connections between layers.
         """
         return Candidates(self, n_candidates)
 
@@ -71,9 +72,9 @@ class LayerTable(Records):
         input_size: Values | None = None,
         batch: Values | None = None,
     ) -> Candidates:
-        """Candidates of this network with other widths, windows or sizes; see `Candidates.change`.
+        """Return candidates with other channels, windows or input sizes; see `Candidates.change`.
 
-        There are as many as the values have entries.
+        The number of candidates is the number of entries of the values.
 
         Example: `table.replace(out_channels={"conv1": [8, 16, 32]}, input_size=160).count()`.
 

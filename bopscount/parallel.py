@@ -1,4 +1,4 @@
-"""Many models, on as many processes or machines as an executor has."""
+"""Parallel counting of many models, on the workers of an executor."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from bopscount.progress import progress_bar
 
 CALLS = ("scan", "trace")
 _TASKS = 64
-"""Tasks that a call is cut into by default, where that makes them no larger than this:"""
+"""Default number of tasks per call, if that makes none larger than `_CHUNK` models."""
 _CHUNK = 32
 _IN_FLIGHT = 1024
-"""Tasks given to an executor and not answered yet, at most: the rest is not drawn so far."""
+"""Maximum number of pending tasks; further models are drawn as tasks finish."""
 
 
 def map(
@@ -31,33 +31,33 @@ def map(
     chunk_size: int | None = None,
     **options: Any,
 ) -> list[Any]:
-    """Scans or traces many models; the results stand in the order of the models.
+    """Scan or trace many models; return the results in the order of the models.
 
-    What `register_layer` knows here holds in the workers too, except for callables that do not
-    pickle: register those in the module that defines the class.
+    Rules from `register_layer` apply in the workers too, except for callables that cannot be
+    pickled: register those in the module that defines the class.
 
     Args:
-        models: Modules, or callables that build one; a generator is drawn as tasks are done.
-            A module travels to another process with all its weights; a callable such as
-            `functools.partial(Net, width=32)` travels light, and its model is built where it
-            is counted, on the meta device.
+        models: Modules, or callables that build one; a generator is drawn as tasks finish.
+            A module is sent to another process with all its weights; a callable such as
+            `functools.partial(Net, width=32)` is small, and the worker builds its model on the
+            meta device.
         input_size: Shape of one sample; see `trace`.
         executor: Any `concurrent.futures.Executor`: a `ProcessPoolExecutor`, Dask's
             `client.get_executor()`, an `MPIPoolExecutor`. It is not shut down. None counts in
-            this process; threads are no faster than that, for traces of a process take turns.
-        call: "scan" for a `Totals` each, "trace" for a `LayerTable`.
-        chunk_size: Models to a task; by default so many that there are 64 tasks, but at most 32.
+            this process; threads are no faster, because a process runs one trace at a time.
+        call: "scan" for a `Totals` per model, "trace" for a `LayerTable`.
+        chunk_size: Models per task; by default the number that gives 64 tasks, at most 32.
         options: Further arguments of `scan` or `trace`, such as `inputs=` or `rules=`.
 
     Returns:
-        For each model its result, or the exception that it raised, without its traceback: the
-        others go on.
+        One result per model, or the exception that the model raised, without its traceback;
+        a failing model does not stop the others.
 
     Raises:
-        InputError: For an argument that cannot be used.
+        InputError: If an argument is invalid.
 
-    Example: `map([partial(nn.Linear, 8, n) for n in (2, 3)], (8,))` are two `Totals`, of 16
-    and 24 macs.
+    Example: `map([partial(nn.Linear, 8, n) for n in (2, 3)], (8,))` returns two `Totals`, with
+    16 and 24 macs.
     """
     if call not in CALLS:
         raise InputError(f"call must be 'scan' or 'trace', got {call!r}")
@@ -93,7 +93,7 @@ def map(
 
 
 Answers = Iterator[tuple[int, list[Any]]]
-"""Where in the results, and the results there."""
+"""(Index of the first result, consecutive results)."""
 
 
 def _chunks(models: Iterable[Any], size: int) -> Iterator[tuple[int, list[Any]]]:
@@ -104,10 +104,10 @@ def _chunks(models: Iterable[Any], size: int) -> Iterator[tuple[int, list[Any]]]
 
 
 class _InMessage:
-    """A chunk that travels to another process within the message.
+    """Chunk of models that is pickled into the message to another process.
 
-    torch would put every tensor into shared memory, behind a file of its own, and a hundred
-    modules have more of them than a process may open.
+    torch would move every tensor to shared memory with a file descriptor each, and a hundred
+    modules have more tensors than a process may open files.
     """
 
     def __init__(self, chunk: list[Any]) -> None:
@@ -132,7 +132,7 @@ def _spread(
         start, length = tasks.pop(task)
         try:
             return start, task.result()
-        except Exception as error:  # the task as a whole: a worker died, or pickling failed
+        except Exception as error:  # the whole task failed: a worker died, or pickling did
             return start, [error] * length
 
     try:
@@ -155,7 +155,7 @@ def _spread(
 
 
 def _count_all(models: Any, call: str, options: dict[str, Any], rules: Carried) -> list[Any]:
-    """What a worker does."""
+    """Count the models of one task; runs in a worker."""
     with rules_of_caller(rules):
         found = [_count(model, call, options) for model in models]
     return [_able_to_travel(one) if isinstance(one, Exception) else one for one in found]
@@ -171,7 +171,7 @@ def _count(model: Any, call: str, options: dict[str, Any]) -> Any:
 
 
 def _let_go(error: Exception) -> None:
-    """Drops the tracebacks, whose frames would keep the model alive."""
+    """Drop the tracebacks of an exception chain, whose frames would keep the model alive."""
     cause: BaseException | None = error
     while cause is not None:
         cause.__traceback__ = None
@@ -179,7 +179,10 @@ def _let_go(error: Exception) -> None:
 
 
 def _able_to_travel(error: Exception) -> Exception:
-    """The error, or what it says, where it would break the pool that has to unpickle it."""
+    """Return the error, or its message as a BopscountError if it cannot be unpickled.
+
+    Unpickling errors would break the pool.
+    """
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:

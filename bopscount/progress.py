@@ -1,4 +1,4 @@
-"""The progress bar of what takes long."""
+"""Progress bar for long computations."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from typing import Any
 from tqdm import tqdm
 
 SHOWN_AFTER = 1.0
-"""Seconds without a bar."""
+"""Seconds before the bar appears."""
 
 
 def progress_bar(title: str, total: int | None, unit: str) -> Any:
-    """A tqdm bar on standard error after a second, on a terminal only; gone when closed."""
+    """Return a tqdm bar on standard error, shown after a second and removed when closed.
+
+    It is shown on a terminal only.
+    """
     return tqdm(
         desc=title,
         total=total,

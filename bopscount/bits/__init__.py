@@ -1,4 +1,4 @@
-"""Where bit widths come from: registered classes, adapters, paths, and values.
+"""Sources of bit widths: registered classes, adapters, module paths, and values.
 
-Imports `records` and what is below it. Only `value_bits` and the adapters of tensors import torch.
+Imports `records` and what is below it. Only `value_bits` and `adapters` import torch.
 """

@@ -1,4 +1,4 @@
-"""Bit widths that the caller gives, by module path."""
+"""Bit widths given by the caller, by module path."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MEASURED = "measured"
 T = TypeVar("T", bound=Records)
 Widths = tuple[int | None, int | None]
-"""(weight bits, input bits); None leaves what was found."""
+"""(weight bits, input bits); None keeps the recorded width."""
 Measure = Literal["measured"]
 UserBits = (
     Mapping[str, Widths | Measure] | Callable[[str, "nn.Module"], Widths | Measure | None] | Measure
@@ -38,23 +38,23 @@ def with_bits(
     model: nn.Module | None = None,
     measure: Callable[[T], dict[int, Measured]] | None = None,
 ) -> T:
-    """A copy of the table whose MAC ops have the given widths; the rest is shared.
+    """Return a copy of the table with the given widths of MAC ops; the other data is shared.
 
     Args:
-        table: What was traced.
+        table: Traced table.
         bits: Glob patterns of module paths (`*` also matches dots) with (weight bits, input
-            bits), or a callable (path, module) -> (weight bits, input bits) or None. Where
-            several patterns match, the last one counts. Ops that a module runs itself, such
-            as its attention, have the module's path, and that with the kind: "attn.(matmul)".
-            In place of a pair, or of it all, "measured".
-        model: What a callable gets its modules from.
-        measure: What runs the model, for "measured".
+            bits), or a callable (path, module) -> (weight bits, input bits) or None. If several
+            patterns match, the last one applies. Ops that a module runs itself, such as its
+            attention, match the module's path, and that path with the kind: "attn.(matmul)".
+            "measured" can replace a pair, or the whole argument.
+        model: Model whose modules a callable receives.
+        measure: Function that runs the model, for "measured".
 
     Raises:
-        InputError: For widths outside 1-64, or a pattern that matches no layer with MACs.
+        InputError: If a width is outside 1-64, or a pattern matches no layer with MACs.
 
-    Example: of ResNet-18, `with_bits(table, {"layer*.conv*": (1, 1)})` makes its sixteen
-    3x3 convolutions binary, and leaves the first one, the shortcuts and the classifier.
+    Example: for ResNet-18, `with_bits(table, {"layer*.conv*": (1, 1)})` makes the sixteen
+    3x3 convolutions binary, but not the first convolution, the shortcuts and the classifier.
     """
     owners = dict(mac_owners(table))
     choices = _choices(bits, owners, table, model)
@@ -83,7 +83,7 @@ def with_bits(
 def _choices(
     bits: UserBits, owners: dict[int, tuple[str, str]], table: Records, model: nn.Module | None
 ) -> dict[int, Any]:
-    """(weight bits, input bits) or "measured" of the owners that `bits` speaks of."""
+    """Return (weight bits, input bits) or "measured" for each owner that `bits` applies to."""
     if bits == MEASURED:
         return dict.fromkeys(owners, MEASURED)
     if callable(bits):
@@ -136,12 +136,12 @@ def _checked(pair: Any, what: str) -> Any:
 
 
 def parse_bits(given: list[str]) -> UserBits:
-    """Patterns as the command line takes them: "layer*.conv2=1,1", "fc=8,-" (- leaves it).
+    """Parse the patterns of the command line: "layer*.conv2=1,1", "fc=8,-" (- keeps a width).
 
     "measured" alone is short for "*=measured".
 
     Raises:
-        InputError: For anything else.
+        InputError: If a pattern is malformed.
     """
     bits: dict[str, Any] = {}
     for text in given:

@@ -1,4 +1,4 @@
-"""What values say of their bit widths."""
+"""Results of measuring bit widths from values."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from enum import Enum
 
 SAMPLES_A_LEVEL = 4
-"""A width is claimed from at least so many values for every level that it spans."""
+"""Least number of values per spanned level from which a width is inferred."""
 GLANCE = 4096
-"""So many values tell most floats."""
+"""Number of values that suffices to recognise most floats."""
 _CODE_BOOK = 256
 
 
 class Finding(Enum):
-    """What values say of their width."""
+    """Outcome of measuring a width, worded as a predicate of the values."""
 
     WIDTH = "lie on a grid"
     SILENT = "are all the same"
@@ -23,14 +23,14 @@ class Finding(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ValueBits:
-    """What was found in some values.
+    """Measured width of some values.
 
     Attributes:
-        finding: Whether they have a width, or why not.
-        bits: The width; 0 where there is none.
-        levels: Levels from the lowest to the highest, where they lie on a grid.
-        samples: How many values there were.
-        distinct: How many distinct ones were seen, where they lie on none.
+        finding: Outcome: a width, or the reason for none.
+        bits: Bit width; 0 if there is none.
+        levels: Number of levels from the lowest to the highest, if the values lie on a grid.
+        samples: Number of values.
+        distinct: Number of distinct values seen, if they lie on no grid.
     """
 
     finding: Finding
@@ -41,14 +41,14 @@ class ValueBits:
 
     @property
     def is_code_book(self) -> bool:
-        """Whether few values without a common step stand for many: levels from a list."""
+        """Whether few distinct values without a common step recur: levels from a code book."""
         often = min(self.samples, GLANCE) // SAMPLES_A_LEVEL
         return self.finding is Finding.FLOAT and 0 < self.distinct <= min(_CODE_BOOK, often)
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What was seen of the two operands of one product."""
+    """Measured widths of the two operands of one product."""
 
     weight: ValueBits
     input: ValueBits

@@ -1,4 +1,4 @@
-"""What is known of a layer's bit widths."""
+"""Bit widths of one layer, as adapters and rules state them."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LayerBits:
-    """Bit widths of one module, and where its weights are no plain parameter, their shape.
+    """Bit widths of one module, and its weight shape if the weight is no plain parameter.
 
-    None means that nothing is known: then the tensor that comes in decides, its dtype, or full
-    precision. 32 means float, for certain.
+    A width of None is unknown: the input tensor, its dtype, or else full precision determines
+    it. A width of 32 means float.
 
     Attributes:
-        weight_bits: Stored bits of a weight.
-        input_bits: Stored bits of an element of the input.
-        output_bits: Stored bits of an element of what comes out; marks a quantiser.
+        weight_bits: Stored bits per weight.
+        input_bits: Stored bits per input element.
+        output_bits: Stored bits per output element; marks a quantiser.
         weight_shape: Logical shape (out, in / groups, *kernel) of a packed or flat weight.
-        logical_params: Parameters by logical shapes, where they are packed or hidden.
-        looks_up: Whether rows of the weight are looked up, as in an embedding.
-        by_shape: Whether the forward cannot be followed (a kernel of its own) and is answered
-            from `weight_shape` and the module's attributes.
-        stand_in: A float layer of the same sizes, on meta, whose rule answers in its place.
-        assumptions: What could not be read and what was taken instead, as sentences.
+        logical_params: Number of parameters by logical shape, if they are packed or hidden.
+        looks_up: Whether the layer looks up rows of the weight, as an embedding does.
+        by_shape: Whether the forward cannot be traced (a custom kernel), so that
+            `weight_shape` and the module's attributes determine the record.
+        stand_in: Float layer of the same sizes, on meta, whose rule is used instead.
+        assumptions: Sentences on unreadable attributes and the values assumed for them.
     """
 
     weight_bits: int | None = None

@@ -1,4 +1,4 @@
-"""Bit widths found in values, put into the records that they belong to."""
+"""Transfer of measured bit widths to the records of a table."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ _MAX_LISTED = 8
 
 
 def apply_measured(table: T, measured: dict[int, Measured], wanted: Iterable[int]) -> T:
-    """A copy with the widths that nobody knew; says what was not found, and what contradicts.
+    """Return a copy of the table with measured widths in place of unknown ones.
+
+    Widths that could not be measured are listed in its assumptions, and stated widths that
+    the values contradict in its warnings.
 
     Args:
-        table: What was traced; its records are changed where they are.
-        measured: What was seen, by index of record.
-        wanted: Records whose unknown widths are to be taken from there; of the others it is
-            only said where the values need more bits than was said of them.
+        table: Traced table; its records are modified in place.
+        measured: Measured widths, by record index.
+        wanted: Indices of the records whose unknown widths are filled in; the others are only
+            checked for values that need more bits than stated.
     """
     taken = set(wanted)
     records, sources = table.records, _core.BIT_SOURCES
@@ -72,7 +75,7 @@ _WHO = {
 
 
 def _contradiction(seen: ValueBits, said: int, source: str) -> str:
-    """A sentence where the values need more bits than was said of them."""
+    """Return a sentence if the values need more bits than stated, else ""."""
     if said > MAX_LOW_BITS:
         return ""
     if seen.finding is Finding.WIDTH and seen.bits > said:
@@ -88,7 +91,7 @@ def _contradiction(seen: ValueBits, said: int, source: str) -> str:
 
 
 def _undetermined(seen: ValueBits) -> str:
-    """Why a width is unknown; "" where values are full precision without a doubt."""
+    """Return why a width is unknown; "" if the values are clearly full precision."""
     if seen.finding is Finding.SILENT:
         return "are all the same"
     if seen.finding is Finding.FEW and seen.levels:

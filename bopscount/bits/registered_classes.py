@@ -1,4 +1,4 @@
-"""Classes with a rule of their own: the two of old, our networks', what users register."""
+"""Layer classes with explicit bit widths: legacy, built-in and user-registered."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 MIN_RANK, MAX_RANK = 2, 5
-"""Of a weight: linear, up to three-dimensional convolution."""
+"""Ranks of a weight, from linear to three-dimensional convolution."""
 Bits = int | Callable[[Any], int | None] | None
 Shape = tuple[int, ...] | Callable[[Any], tuple[int, ...]] | None
 T = TypeVar("T")
@@ -25,14 +25,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class LayerRule:
-    """How to read a registered class: each value may be a callable of the module.
+    """Bit widths of a layer class; each value except `source` may be a callable of the module.
 
     Attributes:
-        weight_bits: Bits of a weight, None for full precision.
-        input_bits: Bits of an input element, None for full precision.
-        output_bits: Bits of an output element; marks an activation quantiser.
+        weight_bits: Bits per weight, None for full precision.
+        input_bits: Bits per input element, None for full precision.
+        output_bits: Bits per output element; marks an activation quantiser.
         weight_shape: Logical shape (out, in / groups, *kernel) of a packed or flat weight.
-        source: Who says so: "user", or "adapter" for classes that bopscount knows.
+        source: Source of the widths: "user", or "adapter" for classes that bopscount knows.
     """
 
     weight_bits: Bits = None
@@ -42,7 +42,7 @@ class LayerRule:
     source: str = "user"
 
     def bits_of(self, module: nn.Module) -> LayerBits:
-        """The values for this module, checked."""
+        """Return the validated values for a module."""
 
         def read(name: str) -> Any:
             value = getattr(self, name)
@@ -53,7 +53,7 @@ class LayerRule:
 
         shape = read("weight_shape")
         if shape is None and self.weight_bits is not None:
-            # That of a parameter called weight(s).
+            # By default the shape of the parameter `weight` or `weights`.
             weight = getattr(module, "weight", getattr(module, "weights", None))
             shape = getattr(weight, "shape", None)
         return LayerBits(
@@ -64,7 +64,7 @@ class LayerRule:
         )
 
 
-# The only two that are matched by bare class name.
+# Legacy classes, the only two that match by bare class name.
 BY_NAME = {
     "HardBinaryConv": LayerRule(weight_bits=1, input_bits=1, source="adapter"),
     "BinaryActivation": LayerRule(output_bits=1, source="adapter"),
@@ -99,7 +99,7 @@ def _check_shape(shape: Any) -> None:
 
 
 def _is_module_class(value: type) -> bool:
-    # Whoever has a module class has imported torch; nobody else needs it for this.
+    # A module class implies that torch is imported; importing it here would be slow.
     torch = sys.modules.get("torch")
     return torch is not None and issubclass(value, torch.nn.Module)
 
@@ -129,27 +129,27 @@ def register_layer(
     output_bits: Bits = None,
     weight_shape: Shape = None,
 ) -> Callable[[type[T]], type[T]] | None:
-    """Gives an own layer class a rule; without a class, a decorator of one.
+    """Register the bit widths of a layer class; without a class, return a decorator.
 
-    The class becomes one row of the table, whatever it contains; of the ops that its
-    forward runs, convolutions and matrix products are counted, at the given widths.
+    A module of the class is one row of the table, whatever it contains; the convolutions and
+    matrix products that its forward runs are counted, at the given widths. Each value may also
+    be a callable of the module.
 
     Args:
-        class_or_qualified_name: The class, or "package.module.Class".
-        weight_bits: Bits of one weight, 1 to 64; None means full precision.
-        input_bits: Bits of one input element, likewise.
-        output_bits: Bits of one output element; says that the class quantises
-            activations (1: a Bop an element).
-        weight_shape: Logical shape of the weight, (out, in / groups, *kernel), where
-            no parameter shows it.
-        (Each value may be a callable of the module.)
+        class_or_qualified_name: Module class, or its name "package.module.Class".
+        weight_bits: Bits per weight, 1 to 64; None means full precision.
+        input_bits: Bits per input element, likewise.
+        output_bits: Bits per output element; marks the class as an activation quantiser
+            (1: one Bop per element).
+        weight_shape: Logical shape of the weight, (out, in / groups, *kernel), if no parameter
+            has that shape.
 
     Raises:
-        InputError: For a class registered before, bits outside 1 to 64, a weight_shape
-            that is none, no module class.
+        InputError: If the class is registered already or no module class, if bits are outside
+            1 to 64, or if weight_shape is not a valid shape.
 
-    Example: `register_layer(SignConv, weight_bits=1, input_bits=1)`; a 64 -> 64, 3x3
-    SignConv on 56x56 positions then has 36,864 x 3,136 = 115,605,504 bops.
+    Example: after `register_layer(SignConv, weight_bits=1, input_bits=1)`, a 64 -> 64, 3x3
+    SignConv on 56x56 positions has 36,864 x 3,136 = 115,605,504 bops.
     """
     if class_or_qualified_name is None:
 
@@ -192,7 +192,10 @@ def register_layer(
 
 
 def built_in_layer(**bits: Bits) -> Callable[[type[T]], type[T]]:
-    """Decorator: the rule of a class of `bopscount.networks`, which a user's goes before."""
+    """Return a decorator that gives a class of `bopscount.networks` a rule.
+
+    A rule that the user registers takes precedence.
+    """
 
     def mark(cls: type[T]) -> type[T]:
         _built_in[cls] = LayerRule(**bits, source="adapter")  # type: ignore[arg-type]
@@ -202,7 +205,11 @@ def built_in_layer(**bits: Bits) -> Callable[[type[T]], type[T]]:
 
 
 def unregister_layer(class_or_qualified_name: type | str) -> None:
-    """Takes back a `register_layer`; InputError if there was none."""
+    """Undo `register_layer`.
+
+    Raises:
+        InputError: If the class is not registered.
+    """
     known: dict[Any, LayerRule] = (
         _by_qualified_name if isinstance(class_or_qualified_name, str) else _by_class
     )
@@ -211,12 +218,12 @@ def unregister_layer(class_or_qualified_name: type | str) -> None:
 
 
 def rule_of(module: nn.Module) -> LayerRule | None:
-    """The rule for the module's exact class: the user's first, then those known here."""
+    """Return the rule for the module's exact class; user-registered rules take precedence."""
     return rule_for_class(type(module))
 
 
 def rule_for_class(cls: type) -> LayerRule | None:
-    """The same for a class."""
+    """Return the rule for a class, as `rule_of` does for a module."""
     rule = _of_caller.get(_qualified_name(cls)) if _of_caller else None
     if rule is None:
         rule = _by_class.get(cls)
@@ -228,15 +235,15 @@ def rule_for_class(cls: type) -> LayerRule | None:
 
 
 Carried = dict[str, "bytes | LayerRule"]
-"""Rules on their way to another process, by qualified name."""
+"""Rules in transit to another process, pickled or not, by qualified name."""
 
 
 def registered_rules(*, pickled: bool) -> Carried:
-    """The user's rules, each pickled by itself: one that does not load spoils no other.
+    """Return the user's rules, pickled one by one so that each loads or fails independently.
 
     Args:
-        pickled: Leave out what pickle cannot take; else that stays as it is, for a pickler that
-            can.
+        pickled: Omit rules that pickle cannot handle; otherwise they are kept unpickled, for an
+            executor with another pickler.
     """
     carried: Carried = {}
     rules = {_qualified_name(cls): rule for cls, rule in _by_class.items()} | _by_qualified_name
@@ -266,7 +273,7 @@ def _loaded(name: str, rule: bytes | LayerRule) -> LayerRule:
 
 @contextmanager
 def rules_of_caller(rules: Carried) -> Iterator[None]:
-    """In a worker: what its caller registered goes before what is registered here."""
+    """Context manager for workers: rules of the caller take precedence over local ones."""
     _of_caller.update({name: _loaded(name, rule) for name, rule in rules.items()})
     try:
         yield

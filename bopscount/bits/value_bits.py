@@ -1,9 +1,9 @@
-"""How many bits the values of a tensor need, seen from the values alone.
+"""Measurement of bit widths from the values of a tensor.
 
-Quantised values lie on a grid: offset + k x step, k whole. The width is that of the range of
-k, so the step has to be found first: it is the greatest common divisor of the distances, up
-to what floats round off. Numbers that nobody quantised have no such step that is coarse
-enough to be a width, whatever their dtype.
+Quantised values lie on a grid: offset + k x step with integer k. The width follows from the
+range of k, once the step is found: the greatest common divisor of the distances, up to
+floating-point rounding. Values that were not quantised have no step coarse enough to give a
+width, whatever their dtype.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from bopscount.bits.findings import GLANCE, SAMPLES_A_LEVEL, Finding, ValueBits
 from bopscount.records.widths import MAX_LOW_BITS
 
 _ROUNDING = 2.0**-20
-"""Of the largest value: what float32 arithmetic loses on the way to a quantised one."""
+"""Rounding error of float32 arithmetic in quantised values, relative to the largest value."""
 _COARSER = 8
-"""So many tolerances make the least step: values of no grid miss one of those soon."""
+"""Least step in tolerances; values off the grid soon miss a step of that size."""
 _GLANCE_ROWS = 16
-"""So many rows tell most floats."""
+"""Number of rows that suffices to recognise most floats."""
 _CHUNK = 2**22
 _MAX_DIVISIONS = 24
 
 
 @dataclass(frozen=True, slots=True)
 class _Grid:
-    """A grid of every row.
+    """Grids of values, one per row.
 
     Attributes:
-        low: The lowest value in steps; whole if zero lies on the grid.
-        levels: Whole numbers of levels from there to the highest; 1 if all values are the same.
+        low: Lowest value in steps; an integer if zero lies on the grid.
+        levels: Number of levels from there to the highest value; 1 if all values are equal.
     """
 
     low: Tensor
@@ -41,18 +41,19 @@ class _Grid:
 
 
 def value_bits(rows: Tensor) -> ValueBits:
-    """The width of values, of which each row may have a scale of its own.
+    """Return the bit width of values whose rows may differ in scale.
 
     Args:
-        rows: (groups, values of a group), of any real dtype.
+        rows: Values of any real dtype, (groups, values per group).
 
     Returns:
-        Two levels are 1 bit, up to 2**b levels on one step b bits. The grid may be one of
-        all values with any offset; or one a row, if rows have enough values; or one a row
-        that passes through zero or has zero halfway between two levels, for which all
-        rows' values count together. Of these the narrowest that has enough values counts.
+        Measured width: 1 bit for two levels, b bits for up to 2**b levels on one step. Three
+        kinds of grid are tried: one grid of all values with any offset; one grid per row, if
+        rows have enough values; and one grid per row that contains zero or has zero halfway
+        between two levels, for which the values of all rows are pooled. The narrowest width
+        with enough values is returned.
 
-    Example: rows of +-0.3 and +-0.7 are 1 bit; one row 0, 0.5, 1.5, ... has 4 levels, 2 bits,
+    Example: rows of +-0.3 and +-0.7 have 1 bit; one row 0, 0.5, 1.5, ... has 4 levels, 2 bits,
     if it has 16 values or more.
     """
     if rows.is_complex():
@@ -62,7 +63,7 @@ def value_bits(rows: Tensor) -> ValueBits:
     if values.is_floating_point():
         rounding = max(rounding, torch.finfo(values.dtype).eps / 2)
     nonzero = values.count_nonzero(1)
-    values = _only(values, nonzero > 0)  # nothing is said by what is zero throughout
+    values = _only(values, nonzero > 0)  # rows of zeros carry no information
     samples = values.numel()
     if samples == 0:
         return ValueBits(Finding.SILENT, samples=rows.numel())
@@ -73,7 +74,7 @@ def value_bits(rows: Tensor) -> ValueBits:
         return one
     candidates = [one]
     if len(values) > 1:
-        # One value that is not zero sets the scale of its row and says nothing else.
+        # A row with a single nonzero value determines its scale and nothing else.
         several = _only(values, nonzero[nonzero > 0] > 1)
         bound = one.levels if one.finding is Finding.WIDTH else 2**MAX_LOW_BITS
         candidates += _on_grids_of_rows(several, rounding, bound)
@@ -98,12 +99,12 @@ def _claim(levels: int, samples: int) -> ValueBits:
 
 
 def _on_one_grid(values: Tensor, rounding: float) -> ValueBits:
-    """All values on one grid, wherever its zero is."""
+    """Return the width of all values on one grid with any offset."""
     samples = values.numel()
     flat = values.reshape(1, -1)
     none = ValueBits(Finding.FLOAT, samples=samples)
     if samples > GLANCE:
-        # What a part of the values does not fit, the others will not mend.
+        # A grid that fails on a part of the values fails on all of them.
         part = flat[:, :: samples // GLANCE]
         if _offset_grid(part, rounding) is None:
             return none
@@ -116,7 +117,7 @@ def _on_one_grid(values: Tensor, rounding: float) -> ValueBits:
 
 
 def _on_grids_of_rows(values: Tensor, rounding: float, bound: int) -> list[ValueBits]:
-    """Every row on a grid of its own, if that has fewer levels than `bound`."""
+    """Return the widths of the rows on one grid each, if it has fewer levels than `bound`."""
     found: list[ValueBits] = []
     if not len(values):
         return found
@@ -137,7 +138,7 @@ def _on_grids_of_rows(values: Tensor, rounding: float, bound: int) -> list[Value
 
 
 def _pooled(grid: _Grid, speaking: Tensor, values: Tensor) -> ValueBits:
-    """The levels of all rows in steps of each one's own."""
+    """Return the width of the pooled values of all rows, each in steps of its own."""
     low, levels = grid.low[speaking], grid.levels[speaking]
     together = round(float((low + levels).max() - low.min()))
     return _claim(together, int(speaking.sum()) * values.shape[1])
@@ -146,7 +147,7 @@ def _pooled(grid: _Grid, speaking: Tensor, values: Tensor) -> ValueBits:
 def _grids(
     values: Tensor, rounding: float, bound: int, find: Callable[[Tensor, float], _Grid | None]
 ) -> _Grid | None:
-    """The grids of all rows; None if one has none, or too many levels by a glance at a few."""
+    """Return the grids of all rows; None if a row has none, or a sample has too many levels."""
     glance = find(values[:_GLANCE_ROWS, :GLANCE], rounding)
     if glance is None or int(glance.levels.max()) >= bound:
         return None
@@ -162,7 +163,7 @@ def _grids(
 
 
 def _offset_grid(values: Tensor, rounding: float) -> _Grid | None:
-    """A grid for every row, wherever its zero is; None if a row has none."""
+    """Return a grid with any offset per row; None if a row has none."""
     exact = values.to(torch.float64)
     base = exact.amin(1, keepdim=True)
     span = exact.amax(1, keepdim=True) - base
@@ -174,7 +175,7 @@ def _offset_grid(values: Tensor, rounding: float) -> _Grid | None:
 
 
 def _zero_grid(values: Tensor, rounding: float) -> _Grid | None:
-    """The same for grids on which zero lies."""
+    """Return a grid through zero per row; None if a row has none."""
     exact = values.to(torch.float64)
     top = exact.abs().amax(1, keepdim=True)
     found = _steps(exact, top, top, rounding)
@@ -189,12 +190,13 @@ def _zero_grid(values: Tensor, rounding: float) -> _Grid | None:
 def _steps(
     offsets: Tensor, span: Tensor, top: Tensor, rounding: float
 ) -> tuple[Tensor, Tensor] | None:
-    """The largest step of each row that divides its offsets, and how often it fits the span.
+    """Return the largest step that divides the offsets of each row, and its count in the span.
 
     Euclid's algorithm on all values at once: as long as some offset is no multiple of the
-    step, the least remainder is the next one. Remainders carry the step's own error times
-    the quotient, which the tolerance follows. The step found is only near: the whole number
-    of steps in the span gives the exact one, against which every value is held.
+    step, the least remainder becomes the next step. Remainders contain the error of the step
+    times the quotient, and the tolerance grows with it. The resulting step is approximate; the
+    integer number of steps in the span gives the exact step, which every value is checked
+    against.
     """
     tolerance = 2 * rounding * top
     least = _COARSER * tolerance

@@ -1,4 +1,7 @@
-"""The command line. Imports the public functions, and nothing imports it."""
+"""Command line: its options, and how it finds the model that they name.
+
+Imports `api` and what is below it; only `__main__` imports it.
+"""
 
 from bopscount.cli.main import main
 

@@ -1,4 +1,4 @@
-"""Finding the model that a command line names."""
+"""Loading the model that the command line names."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _FILE_MODULE = "bopscount_user_file"
 
 
 def load_by_name(name: str) -> nn.Module:
-    """A built-in network, or what "package.module:callable" makes.
+    """Return the built-in network `name`, or the module made by "package.module:callable".
 
     Raises:
-        InputError: If there is no such thing, or it makes no module.
+        InputError: If `name` cannot be found, or does not make a module.
     """
     if name in NETWORKS:
         return NETWORKS[name].build()
@@ -42,10 +42,10 @@ def load_by_name(name: str) -> nn.Module:
 
 
 def load_from_file(file: str, name: str) -> nn.Module:
-    """What `name` in the Python file makes.
+    """Return the module made by `name` in the Python file.
 
     Raises:
-        InputError: If there is no such thing, or it makes no module.
+        InputError: If the file or `name` cannot be found, or `name` does not make a module.
     """
     path = Path(file)
     if not path.is_file():

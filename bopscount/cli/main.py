@@ -1,4 +1,4 @@
-"""The command line."""
+"""Options of the command line, and its entry point `main`."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ examples:
   bopscount binary_resnet18 --json report.json --csv layers.csv
 """
 _FILES = [name for name in FORMATS if name != "table"]
-"""Output formats that have an option."""
+"""Output formats with an option of their own."""
 _DEFAULT_SIZE = "3x224x224"
 _BAD_INPUT = 2
 _INTERRUPTED = 130
 
 
 class _Version(argparse.Action):
-    """Asks for torch's version only when it is wanted."""
+    """Action that prints the versions; looks up torch's only when used."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         versions = {name: version(name) for name in ("bopscount", "torch", "numpy")}
@@ -46,7 +46,7 @@ class _Version(argparse.Action):
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, as the other errors do."""
+    """Parser whose errors are one line, like the other errors of the command line."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(_BAD_INPUT, f"{self.prog}: error: {message}; see {self.prog} --help\n")
@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns its exit code, 2 for bad input."""
+    """Run the command line and return its exit code, 2 for bad input."""
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
@@ -101,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        # The reader closed the pipe, as `| head` does; nothing is left to say.
+        # The reader closed the pipe, as `| head` does, which is no error.
         sys.stderr.close()
     except (BopscountError, OverflowError, OSError) as error:
         if options.debug:
@@ -169,7 +169,7 @@ def _report(options: argparse.Namespace) -> Report:
 
 
 def _sizes(text: str) -> list[tuple[int, ...]]:
-    """Shapes of "3x224x224,10": [(3, 224, 224), (10,)]."""
+    """Return the shapes in `text`: [(3, 224, 224), (10,)] for "3x224x224,10"."""
     try:
         return [tuple(int(size) for size in part.split("x")) for part in text.split(",")]
     except ValueError as error:

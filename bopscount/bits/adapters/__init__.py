@@ -1,8 +1,10 @@
-"""Adapters: where other people's code keeps its bit widths.
+"""Adapters that read the bit widths of other libraries' layers.
 
-A class is recognised by module path, name and attributes; no library is imported. Adding a
-code base is a file with a `Family` and a line in the table below. Of several families that
-know a class, the first that finds its attributes speaks.
+A class is recognised by module path, name and attributes; no library is imported. A new code
+base takes a file with a `Family` and a line in the table below. If several families match a
+class, the first whose attributes are present applies.
+
+Imports `bits.layer_bits`, and torch for stand-ins and tensor subclasses.
 """
 
 from __future__ import annotations
@@ -71,14 +73,14 @@ FAMILIES: tuple[Family, ...] = (
     *gptq.FAMILIES,
 )
 ODD: tuple[Family, ...] = (torchao.FAMILY, compressed_tensors.FAMILY, nni.ODD)
-"""For modules of torch's own classes with an unusual weight or forward."""
+"""Families for modules of torch's own classes with an unusual weight or forward."""
 
 _NAMES = frozenset(name for family in (*FAMILIES, *ODD) for name in family.classes)
 _TORCH_S_NAMES = frozenset(("Conv1d", "Conv2d", "Conv3d", "ConvTranspose2d", "Linear", "Embedding"))
 
 
 def may_apply(cls: type) -> bool:
-    """Whether a family might know the class, by name alone; cheap."""
+    """Return whether a family might match the class, by name alone; cheap."""
     return any(
         base.__name__ in _NAMES and not base.__module__.startswith("torch.nn.")
         for base in cls.__mro__
@@ -86,11 +88,11 @@ def may_apply(cls: type) -> bool:
 
 
 def adapter_for(module: nn.Module) -> tuple[LayerBits, str | None] | None:
-    """What a family says of a module, and the name of the inner one that it is about, if any.
+    """Return the bit widths of a module, and the name of the inner module they apply to, if any.
 
     Returns:
-        None where no family speaks for it. Widths that are all None, with an assumption, where
-        it looks like a family's but its attributes are elsewhere.
+        None if no family matches. If the class matches but the attributes are missing, widths
+        that are all None, with an assumption.
     """
     cls = type(module)
     suspects = []
@@ -121,7 +123,7 @@ def adapter_for(module: nn.Module) -> tuple[LayerBits, str | None] | None:
 
 
 def at_path(bits: LayerBits, path: str) -> LayerBits:
-    """The same with the module's path in its assumptions."""
+    """Return `bits` with the module's path in its assumptions."""
     return replace(
         bits, assumptions=tuple(f"{path or 'the model'}: {text}" for text in bits.assumptions)
     )

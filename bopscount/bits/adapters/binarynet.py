@@ -7,7 +7,7 @@ _IMAGE_CHANNELS, _MNIST_PIXELS = 3, 784
 
 
 def _read(module: object) -> LayerBits:
-    # Its forward leaves the network's own input, told by its size, as it is.
+    # Its forward does not binarise the network's input, which it recognises by size.
     if hasattr(module, "in_channels"):
         raw = get(module, "in_channels") == _IMAGE_CHANNELS
     else:

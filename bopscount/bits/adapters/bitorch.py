@@ -1,4 +1,4 @@
-"""bitorch: QConv2d and QLinear, in the tree as their composed layers."""
+"""bitorch: QConv2d and QLinear, which appear in a model as composed layers."""
 
 from bopscount.bits.adapters.family import Family, MissingError, has, width
 from bopscount.bits.layer_bits import LayerBits

@@ -1,4 +1,4 @@
-"""bitsandbytes: kernels of its own on packed weights."""
+"""bitsandbytes: custom kernels on packed weights."""
 
 from math import prod
 

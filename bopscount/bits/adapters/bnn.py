@@ -1,4 +1,4 @@
-"""binary-networks-pytorch: layers named like torch's."""
+"""binary-networks-pytorch: layers with the names of torch's."""
 
 from bopscount.bits.adapters.family import FLOAT, Family, get
 from bopscount.bits.layer_bits import LayerBits

@@ -1,4 +1,4 @@
-"""brevitas: quantisers inside each layer; its quantised tensors carry widths too."""
+"""brevitas: quantisers inside each layer; quantised tensors have widths too."""
 
 from bopscount.bits.adapters.family import FLOAT, Family, get, has, width
 from bopscount.bits.layer_bits import LayerBits
@@ -20,7 +20,7 @@ _QUANTISERS = (
 
 
 def _enabled(module: object, quantiser: str) -> int | None:
-    """None where it is switched off: what comes in decides, or full precision."""
+    """Return the width of a quantiser; None if disabled: the input tensor or float decides."""
     if not (has(module, quantiser) and get(module, f"{quantiser}.is_quant_enabled")):
         return None
     return width(module, f"{quantiser}.bit_width()")

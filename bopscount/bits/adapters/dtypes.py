@@ -1,4 +1,4 @@
-"""Bits of dtypes, torch's own and those that only have a name."""
+"""Bit widths of dtypes, of torch and of other libraries by name."""
 
 import re
 from typing import Any
@@ -9,10 +9,10 @@ _NAMES = {"bool": 1, "half": 16, "float": 32, "double": 64, "long": 64, "int": 3
 
 
 def bits_of_dtype(dtype: Any) -> int:
-    """torch.int4 is 4, torch.float8_e4m3fn is 8, an enum of "int4" is 4.
+    """Return the bits of a dtype: 4 for torch.int4 or an enum "int4", 8 for torch.float8_e4m3fn.
 
     Raises:
-        MissingError: For what names no number of bits.
+        MissingError: If the name contains no number of bits.
     """
     name = str(getattr(dtype, "name", dtype)).lower().rpartition(".")[2]
     if name in _NAMES:

@@ -1,4 +1,4 @@
-"""EWGS: numbers of levels."""
+"""EWGS: widths as numbers of levels."""
 
 from bopscount.bits.adapters.family import Family, width_of_levels
 from bopscount.bits.layer_bits import LayerBits

@@ -1,4 +1,4 @@
-"""What an adapter is made of."""
+"""Building blocks of adapters: `Family`, and readers of attributes."""
 
 from __future__ import annotations
 
@@ -14,28 +14,30 @@ if TYPE_CHECKING:
     from torch import nn
 
 FLOAT = FULL_PRECISION
-"""Width of float operands, whatever their dtype."""
+"""Width of full precision, whatever the float dtype."""
 
 
 class MissingError(Exception):
-    """An attribute is not where the adapter expects it; the argument is its dotted path."""
+    """Missing attribute of a module; the argument is its dotted path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """How one code base keeps its bit widths.
+    """Layer classes of one code base, and how to read their bit widths.
 
     Attributes:
-        name: Of the code base.
-        classes: Class names that it uses; with `modules`, all others are left alone too.
-        read: From a module to its widths; None where it is not of this family.
-        where: What is read, for the page of adapters.
-        modules: Prefixes of the classes' module path. Without any, a class is recognised by its
-            name and by having the attributes `needs`, for research code is copied about.
-        others: Prefixes of module paths where classes of the same names are somebody else's.
-        needs: Dotted paths of attributes.
-        tested: What the tests hold it against: the library with its version, or our own code.
-        inner: Which of its modules the widths are for, by name; by default itself, as one row.
+        name: Name of the code base.
+        classes: Names of its layer classes; other classes in `modules` are ignored.
+        read: Function from a module to its widths; None if it is not of this family.
+        where: Attributes that are read, for docs/adapters.md.
+        modules: Prefixes of the classes' module paths. If empty, a class is recognised by its
+            name and the attributes in `needs`, because research code is copied between
+            projects.
+        others: Prefixes of module paths whose classes of the same names are unrelated.
+        needs: Dotted paths of required attributes.
+        tested: Reference of the tests: the library with its version, or a re-implementation.
+        inner: Name of the submodule that the widths apply to; by default the module itself, as
+            one row.
     """
 
     name: str
@@ -49,7 +51,7 @@ class Family:
     inner: str | None = None
 
     def knows(self, cls: type) -> bool:
-        """Whether one of the class's bases is of the family, by name and module path."""
+        """Return whether the class or a base is of the family, by name and module path."""
         return any(
             base.__name__ in self.classes
             and (
@@ -62,10 +64,10 @@ class Family:
 
 
 def get(owner: Any, path: str) -> Any:
-    """An attribute, or an attribute of it, as in "weight_quant.bits"; what is callable is called.
+    """Return the attribute at a dotted path, as "weight_quant.bits"; names ending in () are called.
 
     Raises:
-        MissingError: If it is not there.
+        MissingError: If an attribute is missing.
     """
     value = owner
     for name in path.split("."):
@@ -79,7 +81,7 @@ def get(owner: Any, path: str) -> Any:
 
 
 def has(owner: Any, path: str) -> bool:
-    """Whether `get` finds it."""
+    """Return whether `get` finds the attribute."""
     try:
         get(owner, path)
     except MissingError:
@@ -91,7 +93,7 @@ def width(owner: Any, path: str) -> int | None:
     """Return a number of bits, `FLOAT` if it is less than 1 or at least `FLOAT`, or None for None.
 
     Raises:
-        MissingError: If there is no such attribute, or it is no number.
+        MissingError: If the attribute is missing or no number.
     """
     value = get(owner, path)
     if value is None:
@@ -104,7 +106,7 @@ def width(owner: Any, path: str) -> int | None:
 
 
 def width_of_levels(owner: Any, path: str) -> int | None:
-    """Bits for so many levels: 2 are 1 bit, 16 are 4."""
+    """Return the bits of a number of levels: 1 for 2 levels, 4 for 16."""
     levels = get(owner, path)
     try:
         return None if levels is None else max(1, round(log2(float(levels)) + 0.499))
@@ -113,7 +115,7 @@ def width_of_levels(owner: Any, path: str) -> int | None:
 
 
 def width_of_range(owner: Any, low: str, high: str) -> int:
-    """Bits for the integers from `low` to `high`: -8 to 7 are 4, 0 to 127 are 7."""
+    """Return the bits of the integers from `low` to `high`: 4 for -8 to 7, 7 for 0 to 127."""
     levels = float(get(owner, high)) - float(get(owner, low)) + 1
     if not 1 < levels <= 2**FLOAT:
         raise MissingError(high)
@@ -121,5 +123,5 @@ def width_of_range(owner: Any, low: str, high: str) -> int:
 
 
 def linear_params(out_features: int, in_features: int, bias: Any) -> int:
-    """Logical parameters of a linear layer; `bias` is a tensor, a flag or None."""
+    """Return the logical parameters of a linear layer; `bias` is a tensor, a flag or None."""
     return out_features * (in_features + (1 if bias is not None and bias is not False else 0))

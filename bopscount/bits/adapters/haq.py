@@ -1,4 +1,4 @@
-"""HAQ."""
+"""HAQ: both widths on each layer."""
 
 from bopscount.bits.adapters.family import Family, width
 from bopscount.bits.layer_bits import LayerBits

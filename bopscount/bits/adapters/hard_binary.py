@@ -1,4 +1,4 @@
-"""Bi-Real Net, ReActNet, BNext: what is binary is so by name."""
+"""Bi-Real Net, ReActNet, BNext: classes that are binary by name."""
 
 from bopscount.bits.adapters.family import Family
 from bopscount.bits.layer_bits import LayerBits

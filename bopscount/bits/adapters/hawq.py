@@ -1,4 +1,4 @@
-"""HAWQ: activations have a module of their own."""
+"""HAWQ: activations are quantised by a separate module."""
 
 from bopscount.bits.adapters.family import Family, width
 from bopscount.bits.layer_bits import LayerBits

@@ -1,4 +1,4 @@
-"""IR-Net and AdaBin."""
+"""IR-Net and AdaBin: binary layers."""
 
 from bopscount.bits.adapters.family import Family, has, width
 from bopscount.bits.layer_bits import LayerBits

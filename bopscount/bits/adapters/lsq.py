@@ -1,4 +1,4 @@
-"""lsq-net: thresholds; LSQuantization: numbers of bits."""
+"""lsq-net: widths as thresholds; LSQuantization: widths as numbers of bits."""
 
 from bopscount.bits.adapters.family import FLOAT, Family, get, has, width, width_of_range
 from bopscount.bits.layer_bits import LayerBits
@@ -6,7 +6,7 @@ from bopscount.bits.layer_bits import LayerBits
 
 def _quantiser(module: object, path: str) -> int:
     if not has(get(module, path), "thd_pos"):
-        return FLOAT  # its IdentityQuan
+        return FLOAT  # IdentityQuan
     return width_of_range(module, f"{path}.thd_neg", f"{path}.thd_pos")
 
 

@@ -1,4 +1,4 @@
-"""micronet: a quantiser for each operand."""
+"""micronet: one quantiser per operand."""
 
 from bopscount.bits.adapters.family import Family, width
 from bopscount.bits.layer_bits import LayerBits

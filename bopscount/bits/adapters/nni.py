@@ -1,4 +1,4 @@
-"""NNI: a wrapper around each layer, or in version 3 inside it."""
+"""NNI: a wrapper around each layer, in version 3 inside it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""ModelOpt, Bayesian Bits and kin: a number of bits beside each operand's quantiser."""
+"""ModelOpt, Bayesian Bits and similar: a number of bits per operand's quantiser."""
 
 from bopscount.bits.adapters.family import FLOAT, Family, get, has, width
 from bopscount.bits.layer_bits import LayerBits
@@ -8,7 +8,7 @@ _CONVS = ("QuantConv1d", "QuantConv2d", "QuantConv3d", "QuantConvTranspose2d")
 
 def _unless_disabled(module: object, quantiser: str) -> int | None:
     if has(module, f"{quantiser}.0.num_bits"):
-        # One after the other, as int4 within fp8: the values are those of the narrowest.
+        # Quantisers in sequence, as int4 within fp8: the narrowest determines the values.
         parts = range(len(get(module, quantiser)))
         return min(_unless_disabled(module, f"{quantiser}.{part}") or FLOAT for part in parts)
     if has(module, f"{quantiser}.is_enabled") and not get(module, f"{quantiser}.is_enabled"):
@@ -18,7 +18,7 @@ def _unless_disabled(module: object, quantiser: str) -> int | None:
 
 def _number(module: object, path: str) -> int | None:
     bits = get(module, path)
-    # A pair is a small float: exponent and mantissa, beside the sign.
+    # A pair is a small float: exponent and mantissa bits, to which the sign adds one.
     return 1 + sum(bits) if isinstance(bits, tuple) else width(module, path)
 
 

@@ -1,4 +1,4 @@
-"""PACT (KwangHoonAn): layers with torch's names in another package."""
+"""PACT (KwangHoonAn): layers with the names of torch's in another package."""
 
 from bopscount.bits.adapters.family import Family, width
 from bopscount.bits.layer_bits import LayerBits

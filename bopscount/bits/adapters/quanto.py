@@ -1,4 +1,4 @@
-"""optimum-quanto."""
+"""optimum-quanto: a quantised type per operand."""
 
 from math import prod
 

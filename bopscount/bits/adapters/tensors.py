@@ -1,4 +1,4 @@
-"""Tensors that know their bit width themselves: other libraries' subclasses and stand-ins."""
+"""Tensor classes of other libraries that state their bit width."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _WIDTHS = (
     ("brevitas.quant_tensor", "bit_width"),
     ("optimum.quanto", "qtype.bits"),
 )
-"""Module path, and where the width is."""
+"""(Module path prefix, attribute with the width)."""
 
 
 def own_width(tensor: Any) -> int | None:
-    """Bits of a tensor's values by its class; None where the class says nothing.
+    """Return the bits of a tensor's values by its class; None if the class states none.
 
-    brevitas's quantised tensors have `bit_width`, optimum-quanto's `qtype.bits`.
+    Quantised tensors of brevitas have `bit_width`, those of optimum-quanto `qtype.bits`.
     """
     module = type(tensor).__module__
     if module.startswith("torchao"):
@@ -35,7 +35,7 @@ def own_width(tensor: Any) -> int | None:
 
 
 def bits_of_product(func: Any, args: tuple[Any, ...]) -> LayerBits | None:
-    """Widths of a function call by the classes of its operands; None where these are plain."""
+    """Return the widths of a product by the classes of its operands; None for plain tensors."""
     if all(type(operand) in _PLAIN for operand in args[:2]) or func not in _PRODUCTS:
         return None
     x, weight = args[:2] if len(args) > 1 else (None, None)

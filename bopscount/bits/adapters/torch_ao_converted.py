@@ -1,4 +1,4 @@
-"""torch.ao's converted modules, whose parameters are packed."""
+"""torch.ao: converted modules with packed parameters."""
 
 from math import prod
 

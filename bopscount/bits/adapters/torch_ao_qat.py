@@ -1,4 +1,4 @@
-"""torch.ao's quantisation-aware training, and MQBench on top of it."""
+"""torch.ao: quantisation-aware training, and MQBench, which builds on it."""
 
 from bopscount.bits.adapters.family import Family, has, width_of_range
 from bopscount.bits.layer_bits import LayerBits

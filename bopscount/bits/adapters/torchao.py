@@ -28,14 +28,14 @@ def _read(module: object) -> LayerBits | None:
 
 
 def is_torchao(tensor: object) -> bool:
-    """Whether a tensor is of one of torchao's classes."""
+    """Return whether a tensor is of one of torchao's classes."""
     return type(tensor).__module__.startswith("torchao")
 
 
 def input_bits(weight: object) -> int | None:
-    """Bits that the weight's class quantises its inputs to, `FLOAT` if it does not.
+    """Return the bits that the weight's class quantises inputs to, `FLOAT` if it does not.
 
-    None for what is not torchao's.
+    None for tensors of other libraries.
     """
     if not is_torchao(weight):
         return None
@@ -44,10 +44,10 @@ def input_bits(weight: object) -> int | None:
 
 
 def weight_bits(weight: object) -> int:
-    """Bits of one logical element of the weight.
+    """Return the bits per logical element of the weight.
 
     Raises:
-        MissingError: If none of the attributes that say so is there.
+        MissingError: If none of the attributes that state them exists.
     """
     if has(weight, _WRAPPED):
         return weight_bits(get(weight, _WRAPPED))

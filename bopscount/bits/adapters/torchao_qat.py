@@ -1,4 +1,4 @@
-"""torchao's quantisation-aware training."""
+"""torchao: quantisation-aware training."""
 
 from bopscount.bits.adapters.dtypes import bits_of_dtype
 from bopscount.bits.adapters.family import FLOAT, Family, get

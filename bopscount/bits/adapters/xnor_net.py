@@ -1,4 +1,4 @@
-"""XNOR-Net-PyTorch: BinConv2d around a plain layer, binarised in place around forward."""
+"""XNOR-Net-PyTorch: BinConv2d around a plain layer, binarised in place during forward."""
 
 from bopscount.bits.adapters.family import Family, has
 from bopscount.bits.layer_bits import LayerBits
