@@ -1,7 +1,9 @@
-"""Published ways of counting, as named presets.
+"""Published counting conventions, as named presets.
 
-Each is one `Convention` with its rule, its source and a worked number; a test evaluates
-the number, and docs/conventions.md is generated from the same place.
+Each is a `Convention` with its rule, its source and a worked number; a test evaluates the
+number, and docs/conventions.md is generated from these objects.
+
+Imports the compiled core, `records` and `errors`; no torch.
 """
 
 from __future__ import annotations
@@ -35,31 +37,31 @@ __all__ = [
 CONVENTIONS: dict[str, Convention] = {
     convention.name: convention for convention in (*LOW_BIT, *OPERATIONS, *SIZES)
 }
-"""Name -> convention, as `convention=` and the command line know them."""
+"""Name -> convention, for `convention=` and the command line."""
 
 
 def check_convention(name: str) -> str:
-    """`name`, or InputError with the known ones."""
+    """Return `name`; raise InputError unless it is a known convention."""
     if not isinstance(name, str) or name not in CONVENTIONS:
         raise unknown_convention(name, CONVENTIONS)
     return name
 
 
 def convention_value(layers: Records | Any, name: str) -> Value:
-    """A network's number in one convention.
+    """Return the value of a network in one convention.
 
     Args:
-        layers: What `trace` returned, or a record array of `LAYER_DTYPE`.
+        layers: Layer table from `trace`, or a record array of `LAYER_DTYPE`.
         name: One of `CONVENTIONS`.
 
     Returns:
-        An int where the rule is one of integers, else a float; a dict of ints for the
-        conventions that never merge their numbers.
+        An int if the rule is exact, else a float; a dict of ints for conventions that never
+        merge their numbers.
 
     Raises:
-        InputError: For a name that is none, or a table that lacks what the rule needs.
+        InputError: If the name is unknown, or the table lacks data that the rule needs.
 
-    Example: of ReActNet-A, "reactnet" is 87,126,016 OPs.
+    Example: ReActNet-A has 87,126,016 OPs in "reactnet".
     """
     from bopscount.records.table import as_records
 
@@ -68,7 +70,7 @@ def convention_value(layers: Records | Any, name: str) -> Value:
 
 
 def all_conventions(table: Records) -> ConventionTable:
-    """The network under every convention."""
+    """Return the values of a network in all conventions."""
     facts = Facts(table)
     values = []
     for convention in CONVENTIONS.values():

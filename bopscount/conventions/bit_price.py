@@ -1,4 +1,4 @@
-"""Rules that give each element of a layer a price by its bit widths."""
+"""Convention rules that price each element of a layer by its bit widths."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ def _nothing(_: Facts) -> int:
 
 @dataclass(frozen=True, slots=True)
 class BitPrice:
-    """(The sum over layers of elements x price + rest) / divisor + real_rest.
+    """Rule (sum over layers of elements x price + rest) / divisor + real_rest.
 
-    Only the price depends on the bit widths, so that a search can count with it.
+    Only the price depends on the bit widths, so that a bit-width search can evaluate the rule.
 
     Attributes:
-        elements: Of each record, what has a price: MACs, or weights; 0 for what is left out.
-        price: Of one element at (weight bits, input bits), 32 being full precision.
-        divisor: A power of two.
-        rest: What does not depend on widths, in units of 1 / divisor.
-        real_rest: What is no integer; None for a rule of integers.
+        elements: Number of priced elements per record, MACs or weights; 0 to skip a record.
+        price: Price per element at (weight bits, input bits), 32 being full precision.
+        divisor: Power of two.
+        rest: Term independent of the widths, in units of 1 / divisor.
+        real_rest: Non-integer term; None for an exact rule.
 
     Example: `BitPrice(lambda facts: facts.macs, lambda w, a: w * a)` is the `product`.
     """
@@ -36,7 +36,7 @@ class BitPrice:
     real_rest: Callable[[Facts], float] | None = None
 
     def total(self, facts: Facts) -> int:
-        """The exact sum, before it is divided."""
+        """Return the exact sum before division."""
         widths = zip(facts.weight_bits.tolist(), facts.input_bits.tolist(), strict=True)
         return self.rest(facts) + sum(
             int(n) * self.price(w, a)
@@ -45,10 +45,10 @@ class BitPrice:
         )
 
     def value(self, facts: Facts) -> Any:
-        """What the rule says of a network: an int where the divisor is 1 and nothing is real."""
+        """Return the value of a network: an int if divisor is 1 and real_rest is None."""
         return self.finish(self.total(facts), self.real_rest(facts) if self.real_rest else None)
 
     def finish(self, total: Any, real_rest: float | None) -> Any:
-        """From the sum, or an array of sums, to the value."""
+        """Return the value for a sum, or the values for an array of sums."""
         quotient = total if self.divisor == 1 else total / self.divisor
         return quotient if real_rest is None else quotient + real_rest

@@ -1,4 +1,4 @@
-"""What a convention is, and what it says of a network."""
+"""A counting convention, and its value for a network."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from bopscount.conventions.facts import Facts
 from bopscount.errors import InputError
 
 Value = int | float | dict[str, int]
-"""One number; or, of a convention that never merges its numbers, each by its name."""
+"""One number, or named numbers for a convention that never merges them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What a rule says of one network.
+    """Result of a rule for one network.
 
     Attributes:
-        value: The number, or the numbers that are never added up.
-        parts: The exact integers that the number is made of, by their names.
+        value: The number, or named numbers that are never added up.
+        parts: Exact integers that the value is computed from, by name.
     """
 
     value: Value
@@ -29,19 +29,19 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Convention:
-    """A published way of counting, under its name.
+    """Published counting convention.
 
     Attributes:
-        name: What `convention=` takes.
+        name: Name for `convention=`.
         kind: "low-bit operations", "operations" (bit widths do not matter) or "size".
-        unit: Of the value; a size in MiB is 2**20 bytes.
-        doc: The rule.
-        publishers: Who publishes in it.
-        source: Where the rule is stated.
+        unit: Unit of the value; a MiB is 2**20 bytes.
+        doc: The rule in words.
+        publishers: Papers and tools that publish in it.
+        source: Source that states the rule.
         integer: Whether every value is an exact integer; a float otherwise.
-        example: "<arithmetic> = <value>" for the network of `conventions.example`.
-        rule: Facts to Figure.
-        price: The rule again as a price by bit widths, where it is one; its value is the rule's.
+        example: "<arithmetic> = <value>" for the network in `conventions.example`.
+        rule: Function from Facts to Figure.
+        price: The same rule as a price by bit widths, if it has that form.
     """
 
     name: str
@@ -56,10 +56,10 @@ class Convention:
     price: BitPrice | None = None
 
     def evaluate(self, facts: Facts) -> ConventionValue:
-        """Its value for a network.
+        """Return the value for a network.
 
         Raises:
-            InputError: If the facts do not hold what the rule needs.
+            InputError: If the facts lack data that the rule needs.
         """
         figure = self.rule(facts)
         return ConventionValue(self.name, self.unit, figure.value, figure.parts)
@@ -67,15 +67,15 @@ class Convention:
 
 @dataclass(frozen=True, slots=True)
 class ConventionValue:
-    """A number with its convention.
+    """Value of a network in one convention.
 
     Attributes:
-        name: Of the convention.
-        unit: Of the value.
-        value: An int where the rule is one of integers, else a float; a dict of ints
-            where the convention never merges its numbers; None where it has none.
-        parts: The exact integers that the value is made of.
-        missing: Why there is no value.
+        name: Name of the convention.
+        unit: Unit of the value.
+        value: An int if the rule is exact, else a float; a dict of ints if the convention
+            never merges its numbers; None if there is no value.
+        parts: Exact integers that the value is computed from, by name.
+        missing: Reason if there is no value.
     """
 
     name: str
@@ -86,12 +86,12 @@ class ConventionValue:
 
     @property
     def exact(self) -> int | dict[str, int] | None:
-        """The value where the rule is one of integers, else None."""
+        """The value if the rule is exact, else None."""
         return None if isinstance(self.value, float) else self.value
 
     @property
     def approximate(self) -> float | None:
-        """The value where the rule is not one of integers, else None."""
+        """The value if it is a float, else None."""
         return self.value if isinstance(self.value, float) else None
 
     def __str__(self) -> str:
@@ -101,12 +101,12 @@ class ConventionValue:
         return f"{number} (convention: {self.name})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Return plain data for JSON."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ConventionValue:
-        """What `to_dict` wrote."""
+        """Return the value that `to_dict` wrote."""
         return cls(**data)
 
 
@@ -114,7 +114,7 @@ _SMALL = 1000
 
 
 def number_text(value: Value) -> str:
-    """Integers in full; floats with as many digits as are read."""
+    """Return the text of a value: whole numbers in full, others with two or four decimals."""
     if isinstance(value, dict):
         return ", ".join(f"{name} {number:,}" for name, number in value.items())
     if isinstance(value, int):
@@ -125,5 +125,5 @@ def number_text(value: Value) -> str:
 
 
 def unknown_convention(name: object, known: Mapping[str, Any]) -> InputError:
-    """The error for a name that is none."""
+    """Return the error for an unknown convention name."""
     return InputError(f"convention must be one of {', '.join(known)}, got {name!r}")

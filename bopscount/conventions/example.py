@@ -1,4 +1,4 @@
-"""The network that the worked numbers of all conventions are about."""
+"""Example network for the worked numbers of all conventions."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ LAYERS: dict[str, dict[str, Any]] = {
         "nonzero_weights": 40, "bias_elements": 10, "params": 50,
     },
 }  # fmt: skip
-"""What each layer is -> its record's fields. The MACs of the four layers that have some:
+"""Description of a layer -> fields of its record. MACs of the four layers with weights:
 8 x 64 x 27 = 13,824; 8 x 64 x 72 = 36,864 binary; 8 x 64 x 16 = 8,192 of 8 bits; 40."""
 
 
 def example_table() -> Records:
-    """The network above as a table of one row a layer."""
+    """Return `LAYERS` as a table with one row per layer."""
     records = _core.new_layers(len(LAYERS))
     for index, fields in enumerate(LAYERS.values()):
         values = {**fields, "kind": _core.KINDS[fields["kind"]], "owner": index}

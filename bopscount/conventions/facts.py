@@ -1,4 +1,4 @@
-"""What the conventions are computed from: a layer table as columns, exact sums."""
+"""Input of the convention rules: columns of a layer table, and exact sums of them."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ _LOW_HALF = np.int64(2**32 - 1)
 
 
 def exact_sum(values: Integers, mask: Mask | None = None) -> int:
-    """The sum as a Python integer; values of 0 to 2**63 - 1, at most 2**31 of them."""
+    """Return the sum as a Python integer, for up to 2**31 values from 0 to 2**63 - 1."""
     chosen = values if mask is None else values[mask]
     return (int((chosen >> 32).sum()) << 32) + int((chosen & _LOW_HALF).sum())
 
 
 class Facts:
-    """Columns of a table, one entry a record, each computed when first asked for.
+    """Columns of a table with one entry per record, most of them computed on first access.
 
     Attributes:
-        table: The layers.
-        macs: MACs, all calls included; 0 for ops that have none.
-        weight_bits: 32 for full precision of any float dtype.
-        input_bits: Likewise.
-        low_bit: Both operands quantised, to 16 bits or fewer.
-        binary: Both operands of one bit.
+        table: Recorded layers.
+        macs: MACs of all calls; 0 for ops without MACs.
+        weight_bits: Bits per weight; 32 for full precision of any float dtype.
+        input_bits: Bits per input element, likewise.
+        low_bit: Mask of MAC ops with both operands quantised, to 16 bits or fewer.
+        binary: Mask of MAC ops with two one-bit operands.
     """
 
     def __init__(self, table: Records) -> None:
@@ -50,22 +50,22 @@ class Facts:
         return values
 
     def column(self, name: str) -> Integers:
-        """A field of the records as 64-bit integers."""
+        """Return a field of the records as 64-bit integers."""
         values: Integers = self.table.records[name].astype(np.int64)
         return values
 
     def of_kind(self, *kinds: str) -> Mask:
-        """Records of these op kinds."""
+        """Return the mask of the records of these op kinds."""
         return np.isin(self.table.records["kind"], [_core.KINDS[kind] for kind in kinds])
 
     @cached_property
     def layers(self) -> Mask:
-        """Convolutions and linear layers: MAC ops that hold a weight."""
+        """Mask of convolutions and linear layers, the MAC ops with a weight."""
         return self.of_kind("conv", "conv_transpose", "linear")
 
     @cached_property
     def fan_in(self) -> Integers:
-        """Products that each output of a convolution, linear layer or product sums up."""
+        """Number of products summed per output of a convolution, linear layer or matrix product."""
         kernel = self.table.records["kernel"].astype(np.int64).prod(axis=1)
         fan_in: Integers = self.column("in_channels") // self.column("groups") * kernel
         return fan_in
@@ -77,19 +77,19 @@ class Facts:
 
     @cached_property
     def flops(self) -> Integers:
-        """Flops by the complete rules."""
+        """Flops under the "full" rules."""
         return self._cost("flops")
 
     @cached_property
     def weights(self) -> Integers:
-        """Parameters that a record reads as its weight, each counted once."""
+        """Number of weight parameters per record; a shared parameter is counted once."""
         return stored_weights(self.table)
 
     @cached_property
     def nonzero_macs(self) -> Integers:
-        """MACs without those of weights that are known to be zero.
+        """MACs without those of known zero weights.
 
-        Example: 36,864 MACs of 576 weights, of which 144 are not zero: 64 x 144 = 9,216.
+        Example: 36,864 MACs with 576 weights, 144 of them nonzero: 64 x 144 = 9,216.
         """
         costs: npt.NDArray[Any] = name_layer(
             _core.count_layers, self.table, self.table.records, "full", discount_zeros=True
@@ -98,12 +98,12 @@ class Facts:
 
     @cached_property
     def parameters(self) -> int:
-        """Parameters by logical shape, of the whole model."""
+        """Number of parameters of the whole model, by logical shape."""
         return exact_sum(self.column("logical_params"))
 
     @cached_property
     def batch_norms(self) -> list[tuple[int, bool]]:
-        """Channels and affinity of each batch norm module that ran."""
+        """(Channels, whether affine) of each batch norm module that ran."""
         records, norms = self.table.records, {}
         for index in np.flatnonzero(self.of_kind("batch_norm")):
             owner = int(records["owner"][index])
@@ -115,7 +115,7 @@ class Facts:
     def by_bits(
         self, macs: Integers, mask: Mask, input_bits: Integers | None = None
     ) -> dict[tuple[int, int], int]:
-        """Sums of `macs` by (weight bits, input bits) over the records of `mask`."""
+        """Return the sums of `macs` over `mask` by (weight bits, input bits)."""
         weights, inputs = self.weight_bits, self.input_bits if input_bits is None else input_bits
         return {
             (w, a): exact_sum(macs, mask & (weights == w) & (inputs == a))
@@ -123,14 +123,14 @@ class Facts:
         }
 
     def products(self, macs: Integers, mask: Mask, input_bits: Integers | None = None) -> int:
-        """Sum of macs x weight bits x input bits over the records of `mask`."""
+        """Return the sum of macs x weight bits x input bits over `mask`."""
         return sum(w * a * n for (w, a), n in self.by_bits(macs, mask, input_bits).items())
 
     @cached_property
     def reads_network_input(self) -> Mask:
-        """MAC ops on the network's input, as it is or merely moved (padding, views).
+        """Mask of MAC ops on the network's input, unchanged or only moved (padding, views).
 
-        A table without producers knows only its first MAC op to be one.
+        In a table without producers it selects only the first MAC op.
         """
         table, mask = self.table, np.zeros(len(self.table), bool)
         products = np.flatnonzero(MAC_KINDS[table.records["kind"]])

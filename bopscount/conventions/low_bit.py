@@ -1,4 +1,4 @@
-"""Conventions of papers and tools for binary, quantised and mixed-precision networks."""
+"""Conventions for binary, quantised and mixed-precision networks."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _BMXNET = BitPrice(
 
 
 def _ops(facts: Facts, price: BitPrice, counted: Mask) -> Figure:
-    """FLOPs + BOPs / 64 of the MAC ops of `counted`."""
+    """Return FLOPs + BOPs / 64 of the MAC ops in `counted`."""
     flops = exact_sum(facts.macs, counted & ~facts.low_bit)
     bops = facts.products(facts.macs, counted & facts.low_bit)
     return Figure(price.value(facts), {"FLOPs": flops, "BOPs": bops})
@@ -123,7 +123,7 @@ def _product_low_bit(facts: Facts) -> Figure:
 
 
 def _macs_by_outputs(facts: Facts) -> list[int]:
-    """MACs of convolutions and linear layers; of transposed ones by output positions."""
+    """Return the MACs of convolutions and linear layers, by output positions if transposed."""
     macs = np.where(facts.layers, facts.macs, 0).tolist()
     for index in np.flatnonzero(facts.of_kind("conv_transpose")):
         macs[index] = int(facts.outputs[index]) * int(facts.fan_in[index])
@@ -165,7 +165,7 @@ def _accumulator(facts: Facts) -> Figure:
 
 
 def _sums(facts: Facts, index: int) -> list[tuple[int, int]]:
-    """(MACs, fan-in) of the sums that an op computes; attention has two sizes of them."""
+    """Return (MACs, fan-in) of the sums in an op; attention has sums of two lengths."""
     record, macs = facts.table.records[index], int(facts.macs[index])
     wide, out = int(record["in_channels"]), int(record["out_channels"])
     kind = int(record["kind"])

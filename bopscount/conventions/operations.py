@@ -1,4 +1,4 @@
-"""Conventions in which bit widths play no part."""
+"""Conventions that are independent of bit widths."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FVCORE = [row["name"] for row in _core.OP_TABLE if row["source"] == "fvcore" an
 
 
 def fvcore_extras(facts: Facts) -> int:
-    """What fvcore counts beside MACs: norms, adaptive pooling, upsampling, grid sampling."""
+    """Return fvcore's count beyond MACs: norms, adaptive pooling, upsampling, grid sampling."""
     return exact_sum(facts.flops, facts.of_kind(*_FVCORE))
 
 
@@ -24,7 +24,7 @@ def _linear_biases(facts: Facts) -> int:
 def _all_biases(facts: Facts) -> int:
     biased = facts.column("bias_elements") > 0
     per_output = facts.of_kind("conv", "conv_transpose", "linear", "bilinear", "matmul")
-    # A recurrent layer adds each of its biases once a step, of which batch counts all.
+    # A recurrent layer adds each bias once per step; `batch` is the number of all steps.
     recurrent = facts.table.records[facts.of_kind("rnn", "lstm", "gru")]
     names = ("calls", "batch", "bias_elements")
     steps = zip(*(recurrent[name].tolist() for name in names), strict=True)

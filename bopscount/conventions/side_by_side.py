@@ -1,4 +1,4 @@
-"""One network under all conventions."""
+"""Values of one network in all conventions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bopscount.errors import InputError
 
 
 class ConventionTable:
-    """What every convention says of one network; `str()` is a table, iteration gives rows.
+    """Values of one network in all conventions; `str()` is a table, iteration gives rows.
 
     Example: `report.conventions()["reactnet"].parts["BOPs"]`.
     """
@@ -24,20 +24,20 @@ class ConventionTable:
         return len(self._values)
 
     def __getitem__(self, name: str) -> ConventionValue:
-        """The row of that name.
+        """Return the row of a convention.
 
         Raises:
-            InputError: For a name that is none.
+            InputError: If the name is unknown.
         """
         if not isinstance(name, str) or name not in self._values:
             raise unknown_convention(name, self._values)
         return self._values[name]
 
     def value(self, name: str) -> int | float | dict[str, int]:
-        """The number of that convention, or its numbers if it never merges them.
+        """Return the number of a convention, or its numbers if it never merges them.
 
         Raises:
-            InputError: For a name that is none, or a network that has no such number.
+            InputError: If the name is unknown, or the network has no such number.
         """
         row = self[name]
         if row.value is None:

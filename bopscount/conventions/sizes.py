@@ -16,7 +16,7 @@ _KIND = "size"
 
 
 def _fused_values(facts: Facts) -> int:
-    # A batch norm without affine parameters still has two values a channel when fused.
+    # A batch norm without affine parameters still fuses into two values per channel.
     return facts.parameters + sum(
         2 * channels for channels, affine in facts.batch_norms if not affine
     )
@@ -33,7 +33,7 @@ def _layer_weights(facts: Facts) -> Integers:
 
 
 def _with_rest(values: Callable[[Facts], int]) -> BitPrice:
-    """Weights at their widths, 32 bits at most, and 32 for each of the other values."""
+    """Return the size of weights at their widths, at most 32, plus 32 bits per other value."""
     return BitPrice(
         lambda facts: facts.weights,
         lambda w, _: min(w, FULL_PRECISION),

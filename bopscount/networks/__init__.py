@@ -1,4 +1,7 @@
-"""Built-in example networks, by name."""
+"""Built-in example networks, by name.
+
+Imports torch and `bits`, whose decorator marks the quantised layers.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +30,13 @@ _MNIST = (1, 28, 28)
 
 @dataclass(frozen=True, slots=True)
 class ExampleNetwork:
-    """A network and the input it is made for.
+    """Network with the input that it expects.
 
     Attributes:
-        build: Makes it, without weights.
+        build: Function that builds the network, with untrained weights.
         input_size: Shape of one sample.
-        doc: One line.
-        dtype: Of the input, by torch's name; None for the parameters'.
+        doc: Description in one line.
+        dtype: Name of the torch dtype of the input; None for that of the parameters.
     """
 
     build: Callable[[], nn.Module]
@@ -67,4 +70,4 @@ NETWORKS = {
     "tfc_1w2a": ExampleNetwork(tfc_1w2a, _MNIST, "TFC of FINN, 1-bit weights, 2-bit activations"),
     "tfc_2w2a": ExampleNetwork(tfc_2w2a, _MNIST, "TFC of FINN, 2-bit weights and activations"),
 }
-"""Name -> network, as the command line knows them."""
+"""Name on the command line -> network."""

@@ -1,7 +1,7 @@
-"""BinaryDenseNet-28 (Bethge et al., 2019) and, with improvement blocks, MeliusNet.
+"""BinaryDenseNet-28 (Bethge et al., 2019), on which MeliusNet builds.
 
-Each block adds 64 channels by one binary 3x3 convolution; between stages, a 1x1
-convolution in full precision reduces them.
+Each block adds 64 channels with a binary 3x3 convolution; between stages, a 1x1
+convolution in full precision reduces the channels.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ GROWTH = 64
 
 
 class DenseBlock(nn.Module):
-    """Batch norm, sign, binary convolution to 64 channels, joined to the input."""
+    """Batch norm, sign, binary convolution to 64 channels, concatenated to the input."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -27,12 +27,12 @@ class DenseBlock(nn.Module):
         self.conv = HardBinaryConv(channels, GROWTH)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`channels` to `channels` + 64."""
+        """Map `channels` to `channels` + 64."""
         return torch.cat([x, self.conv(self.sign(self.bn(x)))], 1)
 
 
 def transition(in_channels: int, out_channels: int) -> nn.Sequential:
-    """Halves the resolution and reduces the channels."""
+    """Return a layer that halves the resolution and reduces the channels."""
     return nn.Sequential(
         nn.BatchNorm2d(in_channels),
         nn.MaxPool2d(2),
@@ -67,12 +67,12 @@ class BinaryDenseNet(nn.Module):
         self.fc = nn.Linear(channels, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, 3, height, width) to (batch, num_classes)."""
+        """Map (batch, 3, height, width) to (batch, num_classes)."""
         logits: Tensor = self.fc(torch.flatten(self.avgpool(self.layers(self.stem(x))), 1))
         return logits
 
 
 def binary_densenet28(grouped: bool = False) -> nn.Module:
-    """BinaryDenseNet-28; `grouped` takes MeliusNet's stem instead of a 7x7 convolution."""
+    """Return BinaryDenseNet-28, if `grouped` with MeliusNet's stem instead of a 7x7 convolution."""
     stem = grouped_stem() if grouped else plain_stem(relu=True)
     return BinaryDenseNet((6, 6, 6, 5), (160, 192, 256), stem)

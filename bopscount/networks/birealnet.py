@@ -1,6 +1,6 @@
 """Bi-Real Net (Liu et al., 2018): ResNets with a shortcut around every binary convolution.
 
-Stem, 1x1 shortcuts of the stages and classifier are in full precision.
+The stem, the 1x1 shortcuts between stages and the classifier are in full precision.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ class BiRealBlock(nn.Module):
         self.downsample = downsample(in_channels, out_channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The stride divides the resolution."""
+        """Apply the block; the stride divides the resolution."""
         branch = self.bn1(self.binary_conv(self.binary_activation(x)))
         result: Tensor = branch + self.downsample(x)
         return result
 
 
 def downsample(in_channels: int, out_channels: int, stride: int) -> nn.Module:
-    """A shortcut: average pooling and a 1x1 convolution where the shape changes."""
+    """Return a shortcut: average pooling and a 1x1 convolution if the shape changes."""
     if stride == 1 and in_channels == out_channels:
         return nn.Identity()
     return nn.Sequential(
@@ -64,16 +64,16 @@ class BiRealNet(nn.Module):
         self.fc = nn.Linear(channels, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, 3, height, width) to (batch, num_classes)."""
+        """Map (batch, 3, height, width) to (batch, num_classes)."""
         logits: Tensor = self.fc(torch.flatten(self.avgpool(self.layers(self.stem(x))), 1))
         return logits
 
 
 def birealnet18() -> nn.Module:
-    """16 binary convolutions."""
+    """Return Bi-Real-Net-18, with 16 binary convolutions."""
     return BiRealNet((4, 4, 4, 4))
 
 
 def birealnet34() -> nn.Module:
-    """32 binary convolutions."""
+    """Return Bi-Real-Net-34, with 32 binary convolutions."""
     return BiRealNet((6, 8, 12, 6))

@@ -1,6 +1,6 @@
-"""A decoder like BitNet b1.58 (Ma et al., 2024): ternary weights, 8-bit activations.
+"""Decoder like BitNet b1.58 (Ma et al., 2024): ternary weights, 8-bit activations.
 
-Linear layers of the blocks are `BitLinear`; embedding, attention products and the
+The linear layers of the blocks are `BitLinear`; the embedding, the attention products and the
 output layer are in full precision. Ternary weights are stored in two bits.
 """
 
@@ -23,7 +23,7 @@ class BitLinear(nn.Linear):
     """Linear layer that rounds its weight to -1, 0, 1 and each input vector to 8 bits."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., in_features) to (..., out_features)."""
+        """Map (..., in_features) to (..., out_features)."""
         step = x.abs().amax(-1, keepdim=True).clamp(min=_TINY) / (2 ** (INPUT_BITS - 1) - 1)
         scale = self.weight.abs().mean().clamp(min=_TINY)
         ternary = torch.round(self.weight / scale).clamp(-1, 1) * scale
@@ -34,7 +34,7 @@ class BitLinear(nn.Linear):
 
 
 class Attention(nn.Module):
-    """Causal self-attention of several heads."""
+    """Causal multi-head self-attention."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class Attention(nn.Module):
         self.output = BitLinear(width, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, tokens, width), unchanged in shape."""
+        """Apply attention to (batch, tokens, width)."""
         query, key, value = (
             layer(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for layer in (self.query, self.key, self.value)
@@ -56,7 +56,7 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """A gated squared ReLU between two BitLinear layers."""
+    """Gated squared ReLU between BitLinear layers."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -65,13 +65,13 @@ class FeedForward(nn.Module):
         self.down = BitLinear(hidden, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, tokens, width), unchanged in shape."""
+        """Apply the layers to (batch, tokens, width)."""
         result: Tensor = self.down(F.relu(self.gate(x)).square() * self.up(x))
         return result
 
 
 class DecoderBlock(nn.Module):
-    """Attention and feed-forward, each behind a norm and with a shortcut."""
+    """Attention and feed-forward, each after a norm and with a shortcut."""
 
     def __init__(self, width: int, heads: int, hidden: int) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class DecoderBlock(nn.Module):
         self.feed_forward = FeedForward(width, hidden)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, tokens, width), unchanged in shape."""
+        """Apply the block to (batch, tokens, width)."""
         x = x + self.attention(self.norm1(x))
         result: Tensor = x + self.feed_forward(self.norm2(x))
         return result
@@ -105,11 +105,11 @@ class BitNet(nn.Module):
         self.head = nn.Linear(width, vocabulary, bias=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """(batch, tokens) of ids to (batch, tokens, vocabulary)."""
+        """Map token ids (batch, tokens) to (batch, tokens, vocabulary)."""
         logits: Tensor = self.head(self.norm(self.blocks(self.embedding(tokens))))
         return logits
 
 
 def bitnet() -> nn.Module:
-    """12 blocks of width 768, 84,934,656 ternary weights."""
+    """Return a decoder of 12 blocks of width 768, with 84,934,656 ternary weights."""
     return BitNet()

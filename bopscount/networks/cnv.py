@@ -1,6 +1,6 @@
-"""CNV of FINN (Umuroglu et al., 2017): a VGG-like quantised network for CIFAR-10.
+"""CNV of FINN (Umuroglu et al., 2017): VGG-like quantised network for CIFAR-10.
 
-Nothing is padded; every weight and activation has few bits, the image has 8.
+Convolutions have no padding; all weights and activations are low-bit, the image has 8 bits.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from bopscount.networks.layers import QuantActivation, QuantConv2d, QuantLinear
 _IMAGE_BITS = 8
 _CHANNELS = (64, 64, 128, 128, 256, 256)
 _POOLED = (1, 3)
-"""Convolutions with a 2x2 max pool behind them."""
+"""Indices of the convolutions followed by 2x2 max pooling."""
 _WIDTH = 512
 
 
@@ -46,16 +46,16 @@ class CNV(nn.Module):
         self.classifier = nn.Sequential(*classifier, QuantLinear(channels, num_classes, **bits))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, 3, 32, 32) to (batch, num_classes)."""
+        """Map (batch, 3, 32, 32) to (batch, num_classes)."""
         logits: Tensor = self.classifier(torch.flatten(self.features(x), 1))
         return logits
 
 
 def cnv_1w1a() -> nn.Module:
-    """70,347,776 MACs x bits x bits."""
+    """Return CNV with 1-bit operands; MACs x bits x bits are 70,347,776."""
     return CNV(1, 1)
 
 
 def cnv_2w2a() -> nn.Module:
-    """256,507,904 MACs x bits x bits."""
+    """Return CNV with 2-bit operands; MACs x bits x bits are 256,507,904."""
     return CNV(2, 2)

@@ -1,7 +1,7 @@
-"""Layers that the built-in networks are made of.
+"""Layers of the built-in networks.
 
-The binary ones bear the names that public code gives them, by which they are known; the
-others have rules of their own. All of them compute on values of the width they claim.
+The binary layers have the class names of public code, by which `bits` recognises them; the
+others are marked with `built_in_layer`. All of them compute on values of the stated widths.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from bopscount.bits.registered_classes import built_in_layer
 
 
 def straight_through(quantised: Tensor, x: Tensor) -> Tensor:
-    """The values of `quantised`, to the bit, with the gradient of `x`."""
+    """Return exactly the values of `quantised`, with the gradient of `x`."""
     return quantised.detach() + (x - x.detach())
 
 
 def quantise(x: Tensor, bits: int, scale: Tensor | float) -> Tensor:
-    """Rounds to multiples of `scale` that signed integers of `bits` bits hold.
+    """Round to multiples of `scale` in the range of signed integers of `bits` bits.
 
-    One bit is the sign: +scale or -scale, zero counting as positive.
+    One bit is the sign: +scale or -scale, with zero as positive.
     """
     if bits == 1:
         return ((x >= 0).to(x.dtype) * 2 - 1) * scale
@@ -32,17 +32,17 @@ def quantise(x: Tensor, bits: int, scale: Tensor | float) -> Tensor:
 
 
 class BinaryActivation(nn.Module):
-    """Sign of the input, with the identity's gradient."""
+    """Sign of the input, with the gradient of the identity."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Of any shape."""
+        """Binarise a tensor of any shape."""
         return straight_through(quantise(x, 1, 1.0), x)
 
 
 class HardBinaryConv(nn.Module):
     """Convolution with binary weights, scaled per output channel.
 
-    The weight is one flat parameter, its real shape is `shape`.
+    The weight is one flat parameter with the logical shape `shape`.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class HardBinaryConv(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, in_channels, height, width) to (batch, out_channels, height', width')."""
+        """Map (batch, in_channels, height, width) to (batch, out_channels, height', width')."""
         weights = self.weights.view(self.shape)
         scale = weights.abs().mean((1, 2, 3), keepdim=True)
         binary = straight_through(quantise(weights, 1, scale), weights)
@@ -70,7 +70,7 @@ class HardBinaryConv(nn.Module):
 
 
 class SamePadding(nn.Module):
-    """Pads as TensorFlow's "SAME" does: outputs = ceil(inputs / stride), the odd one behind."""
+    """Padding like TensorFlow's "SAME": outputs = ceil(inputs / stride), an odd one at the end."""
 
     def __init__(self, kernel_size: int, stride: int = 1, value: float = 0.0) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class SamePadding(nn.Module):
         self.value = value
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels, height, width), the last two padded."""
+        """Pad height and width of (batch, channels, height, width)."""
         pads: list[int] = []
         for size in (x.shape[-1], x.shape[-2]):
             outputs = -(-size // self.stride)
@@ -90,19 +90,19 @@ class SamePadding(nn.Module):
 
 @built_in_layer(output_bits=lambda module: module.bits)
 class QuantActivation(nn.Module):
-    """Rounds to signed integers of `bits` bits, in steps that make the range about one."""
+    """Rounding to signed integers of `bits` bits, from about -1 to 1."""
 
     def __init__(self, bits: int) -> None:
         super().__init__()
         self.bits = bits
 
     def forward(self, x: Tensor) -> Tensor:
-        """Of any shape."""
+        """Quantise a tensor of any shape."""
         return straight_through(quantise(x, self.bits, 2.0 ** (1 - self.bits)), x)
 
 
 def _quantised_weight(weight: Tensor, bits: int) -> Tensor:
-    """Symmetric, so that two bits are ternary; one scale for the tensor."""
+    """Quantise a weight with one scale per tensor, symmetric: two bits are ternary."""
     magnitude = weight.abs()
     scale = magnitude.mean() if bits == 1 else magnitude.max() / (2 ** (bits - 1) - 1)
     return straight_through(quantise(weight, bits, scale), weight)
@@ -118,7 +118,7 @@ def _input_bits(module: Any) -> int:
 
 @built_in_layer(weight_bits=_weight_bits, input_bits=_input_bits)
 class QuantConv2d(nn.Conv2d):
-    """Convolution with quantised weights, of inputs that were quantised before."""
+    """Convolution with quantised weights, for inputs that are quantised already."""
 
     def __init__(
         self,
@@ -134,14 +134,14 @@ class QuantConv2d(nn.Conv2d):
         self.input_bits = input_bits
 
     def forward(self, x: Tensor) -> Tensor:
-        """As nn.Conv2d."""
+        """Apply the convolution, as nn.Conv2d does."""
         weight = _quantised_weight(self.weight, self.weight_bits)
         return F.conv2d(x, weight, stride=self.stride, padding=self.padding)
 
 
 @built_in_layer(weight_bits=_weight_bits, input_bits=_input_bits)
 class QuantLinear(nn.Linear):
-    """Linear layer with quantised weights, of inputs that were quantised before."""
+    """Linear layer with quantised weights, for inputs that are quantised already."""
 
     def __init__(
         self, in_features: int, out_features: int, *, weight_bits: int, input_bits: int
@@ -151,5 +151,5 @@ class QuantLinear(nn.Linear):
         self.input_bits = input_bits
 
     def forward(self, x: Tensor) -> Tensor:
-        """As nn.Linear."""
+        """Apply the linear layer, as nn.Linear does."""
         return F.linear(x, _quantised_weight(self.weight, self.weight_bits))

@@ -1,4 +1,4 @@
-"""MeliusNet-22 (Bethge et al., 2020): dense blocks, each with an improvement block behind."""
+"""MeliusNet-22 (Bethge et al., 2020): dense blocks, each followed by an improvement block."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bopscount.networks.stems import grouped_stem
 
 
 class ImprovementBlock(nn.Module):
-    """Adds a binary convolution of all channels to the 64 newest."""
+    """Binary convolution of all channels, added to the 64 newest."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -20,7 +20,7 @@ class ImprovementBlock(nn.Module):
         self.conv = HardBinaryConv(channels, GROWTH)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Keeps the shape."""
+        """Apply the block; the shape is unchanged."""
         newest = x[:, -GROWTH:] + self.conv(self.sign(self.bn(x)))
         return torch.cat([x[:, :-GROWTH], newest], 1)
 
@@ -30,5 +30,5 @@ def _block(channels: int) -> nn.Module:
 
 
 def meliusnet22() -> nn.Module:
-    """Four stages of 4, 5, 4 and 4 pairs of blocks."""
+    """Return MeliusNet-22: four stages of 4, 5, 4 and 4 pairs of blocks."""
     return BinaryDenseNet((4, 5, 4, 4), (160, 224, 256), grouped_stem(), _block)

@@ -1,4 +1,4 @@
-"""QuickNet of larq's zoo 2.x (Bannink et al., 2021): binary residual blocks, SAME padding.
+"""QuickNet from larq's zoo 2.x (Bannink et al., 2021): binary residual blocks, SAME padding.
 
 Binary inputs are padded with ones. The stem, the blurred and pointwise convolutions
 between sections and the classifier are in full precision.
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bopscount.networks.layers import BinaryActivation, HardBinaryConv, SamePadding
 
 _SECTIONS = ((4, 64), (4, 128), (4, 256), (4, 512))
-"""Blocks and channels."""
+"""(Blocks, channels) per section."""
 
 
 class QuickNetBlock(nn.Module):
@@ -29,7 +29,7 @@ class QuickNetBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Keeps the shape."""
+        """Apply the block; the shape is unchanged."""
         result: Tensor = x + self.layers(x)
         return result
 
@@ -53,7 +53,7 @@ def _stem(channels: int) -> list[nn.Module]:
 
 
 def _transition(in_channels: int, out_channels: int) -> list[nn.Module]:
-    """Blurred max pooling and a 1x1 convolution."""
+    """Return blurred max pooling and a 1x1 convolution."""
     return [
         nn.ReLU(),
         nn.MaxPool2d(2, 1),
@@ -80,11 +80,11 @@ class QuickNet(nn.Module):
         self.fc = nn.Linear(channels, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, 3, height, width) to (batch, num_classes)."""
+        """Map (batch, 3, height, width) to (batch, num_classes)."""
         logits: Tensor = self.fc(torch.flatten(self.avgpool(self.layers(x)), 1))
         return logits
 
 
 def quicknet() -> nn.Module:
-    """13,234,088 parameters after fusion of the batch norms."""
+    """Return QuickNet; it has 13,234,088 parameters after batch norm fusion."""
     return QuickNet()

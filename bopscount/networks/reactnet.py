@@ -1,4 +1,4 @@
-"""ReActNet (Liu et al., 2020): learned shifts before every sign, a shifted PReLU after.
+"""ReActNet (Liu et al., 2020): learned shifts before every sign, shifted PReLUs after.
 
 ReActNet-A is a MobileNet of binary 3x3 and 1x1 convolutions, each with a shortcut;
 ReAct-ResNet-18 is a Bi-Real Net with these activations.
@@ -18,29 +18,29 @@ _HALVING = (2, 4, 6, 12)
 
 
 class Shift(nn.Module):
-    """A learned bias a channel."""
+    """Learned bias per channel."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(1, channels, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels, height, width), unchanged in shape."""
+        """Add the bias to (batch, channels, height, width)."""
         return x + self.bias
 
 
 def shifted_sign(channels: int) -> nn.Sequential:
-    """RSign: the sign of the shifted input."""
+    """Return an RSign: the sign of the shifted input."""
     return nn.Sequential(Shift(channels), BinaryActivation())
 
 
 def shifted_prelu(channels: int) -> nn.Sequential:
-    """RPReLU: a PReLU between two shifts."""
+    """Return an RPReLU: a PReLU between two shifts."""
     return nn.Sequential(Shift(channels), nn.PReLU(channels), Shift(channels))
 
 
 class BinaryUnit(nn.Module):
-    """RSign, binary convolution, batch norm; the shortcut is the caller's."""
+    """RSign, binary convolution, batch norm; the caller adds the shortcut."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> None:
         super().__init__()
@@ -49,13 +49,13 @@ class BinaryUnit(nn.Module):
         self.bn = nn.BatchNorm2d(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The stride divides the resolution."""
+        """Apply the unit; the stride divides the resolution."""
         result: Tensor = self.bn(self.conv(self.sign(x)))
         return result
 
 
 class ReActBlock(nn.Module):
-    """A 3x3 unit, then one 1x1 unit, or two side by side that double the channels."""
+    """3x3 unit, then one 1x1 unit, or two in parallel that double the channels."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class ReActBlock(nn.Module):
         self.prelu2 = shifted_prelu(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The stride divides the resolution."""
+        """Apply the block; the stride divides the resolution."""
         x = self.prelu1(self.unit3x3(x) + self.pool(x))
         signs = self.sign(x)
         x = torch.cat([unit(signs) + x for unit in self.pointwise], 1)
@@ -96,13 +96,13 @@ class ReActNetA(nn.Module):
         self.fc = nn.Linear(_CHANNELS[-1], num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, 3, height, width) to (batch, num_classes)."""
+        """Map (batch, 3, height, width) to (batch, num_classes)."""
         logits: Tensor = self.fc(torch.flatten(self.avgpool(self.blocks(self.stem(x))), 1))
         return logits
 
 
 class ReActResNetBlock(nn.Module):
-    """A 3x3 unit with its shortcut, then RPReLU."""
+    """3x3 unit with its shortcut, then RPReLU."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
@@ -111,16 +111,16 @@ class ReActResNetBlock(nn.Module):
         self.prelu = shifted_prelu(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The stride divides the resolution."""
+        """Apply the block; the stride divides the resolution."""
         result: Tensor = self.prelu(self.unit(x) + self.downsample(x))
         return result
 
 
 def reactnet_a() -> nn.Module:
-    """4,816,896,000 binary MACs, 11,862,016 others."""
+    """Return ReActNet-A, with 4,816,896,000 binary and 11,862,016 other MACs."""
     return ReActNetA()
 
 
 def react_resnet18() -> nn.Module:
-    """The convolutions of Bi-Real-Net-18."""
+    """Return ReAct-ResNet-18, with the convolutions of Bi-Real-Net-18."""
     return BiRealNet((4, 4, 4, 4), ReActResNetBlock)

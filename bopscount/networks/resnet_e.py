@@ -1,4 +1,4 @@
-"""ResNetE-18 (Bethge et al., 2019): Bi-Real-Net-18 with another stem and order of layers."""
+"""ResNetE-18 (Bethge et al., 2019): Bi-Real-Net-18 with another stem and layer order."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from bopscount.networks.stems import grouped_stem
 
 
 def resnet_e18(grouped: bool = False, norm_after_stem: bool = False) -> nn.Module:
-    """ResNetE-18 for 1,000 classes.
+    """Return ResNetE-18 for 1,000 classes.
 
     Args:
-        grouped: MeliusNet's stem of three 3x3 convolutions instead of one of 7x7.
-        norm_after_stem: One more batch norm behind the stem, as in bitorch and larq.
+        grouped: Use MeliusNet's stem of three 3x3 convolutions instead of a 7x7 convolution.
+        norm_after_stem: Add a batch norm after the stem, as bitorch and larq do.
 
-    Example: 163,473,408 OPs without the classifier, 114,100,224 with the grouped stem.
+    Example: it has 163,473,408 OPs without the classifier, 114,100,224 with the grouped stem.
     """
     model = BiRealNet((4, 4, 4, 4))
     if grouped:

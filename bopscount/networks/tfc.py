@@ -1,4 +1,4 @@
-"""TFC of FINN (Umuroglu et al., 2017): a quantised perceptron for MNIST."""
+"""TFC of FINN (Umuroglu et al., 2017): quantised perceptron for MNIST."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _WIDTHS = (28 * 28, 64, 64, 64)
 
 
 class TFC(nn.Module):
-    """Three hidden layers of 64, batch norm behind each; the image has the activations' bits."""
+    """Three hidden layers of 64 with batch norm; the image has the activations' bit width."""
 
     def __init__(self, weight_bits: int, activation_bits: int, num_classes: int = 10) -> None:
         super().__init__()
@@ -25,21 +25,21 @@ class TFC(nn.Module):
         self.layers = nn.Sequential(*layers, QuantLinear(_WIDTHS[-1], num_classes, **bits))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, 1, 28, 28) to (batch, num_classes)."""
+        """Map (batch, 1, 28, 28) to (batch, num_classes)."""
         logits: Tensor = self.layers(x)
         return logits
 
 
 def tfc_1w1a() -> nn.Module:
-    """59,008 MACs of 1 x 1 bit."""
+    """Return TFC with 59,008 MACs of 1 x 1 bit."""
     return TFC(1, 1)
 
 
 def tfc_1w2a() -> nn.Module:
-    """59,008 MACs of 1 x 2 bits."""
+    """Return TFC with 59,008 MACs of 1 x 2 bits."""
     return TFC(1, 2)
 
 
 def tfc_2w2a() -> nn.Module:
-    """59,008 MACs of 2 x 2 bits."""
+    """Return TFC with 59,008 MACs of 2 x 2 bits."""
     return TFC(2, 2)

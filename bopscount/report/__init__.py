@@ -1,4 +1,4 @@
-"""A counted model: rows and totals as data, and one file for each output format.
+"""Report on a counted model: rows and totals as data, and one file per output format.
 
 Imports `conventions`, `bits`, `records` and what is below them; no torch.
 """

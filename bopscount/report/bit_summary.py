@@ -1,4 +1,4 @@
-"""A model's MACs, parameters and memory by bit width: larq's summary, for PyTorch."""
+"""MACs, parameters and memory of a model by bit width, as in larq's summary."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ _MIB_BITS = 8 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class BitSummary:
-    """What the bit widths of a model come to.
+    """MACs, parameters and memory of a model by bit width.
 
     Attributes:
         macs: MACs by (weight bits, input bits); 32 is full precision of any float dtype.
-        params: Parameters by the bits that each is stored in: a layer's weights at their
-            width, packed ones by logical shape; the rest as their dtype holds them.
-        memory_bits: Bits that those parameters take, by the same width: params x width,
-            zero weights left out under `discount_zeros`.
-        quantised_params: How many of the parameters are quantised weights.
-        quantised_bits: Bits that these take.
-        trainable_params: Registered parameters that require a gradient; None if unknown.
+        params: Number of parameters by stored bits: weights at their bit width, packed ones by
+            logical shape; all others at the width of their dtype.
+        memory_bits: Memory of these parameters in bits, by the same width: params x width,
+            without zero weights under `discount_zeros`.
+        quantised_params: Number of quantised weights among the parameters.
+        quantised_bits: Memory of the quantised weights in bits.
+        trainable_params: Number of registered parameters that require a gradient; None if
+            unknown.
 
     Example: Bi-Real-Net-18 has 10,985,472 one-bit weights among 11,689,512 parameters:
     10,985,472 + 32 x 704,040 bits are 3.995 MiB, 11.2 times less than at 32 bits.
@@ -47,48 +48,48 @@ class BitSummary:
 
     @property
     def total_macs(self) -> int:
-        """MACs of all widths."""
+        """Total MACs of all widths."""
         return sum(self.macs.values())
 
     @property
     def total_params(self) -> int:
-        """Parameters of all widths, packed weights by logical shape."""
+        """Number of parameters of all widths, packed weights by logical shape."""
         return sum(self.params.values())
 
     @property
     def binary_macs(self) -> int:
-        """MACs of one bit by one bit."""
+        """MACs with two one-bit operands."""
         return self.macs.get((1, 1), 0)
 
     @property
     def binary_share(self) -> float:
-        """Share of binarised MACs, from 0 to 1."""
+        """Share of binary MACs, from 0 to 1."""
         return self.binary_macs / self.total_macs if self.total_macs else 0.0
 
     @property
     def size_bits(self) -> int:
-        """Bits of all parameters at their true widths."""
+        """Memory of all parameters at their true widths, in bits."""
         return sum(self.memory_bits.values())
 
     @property
     def size_mib(self) -> float:
-        """Model size at the true widths, in MiB of 2**20 bytes; parameters, no buffers."""
+        """Model size at the true widths, in MiB of 2**20 bytes; buffers are excluded."""
         return self.size_bits / _MIB_BITS
 
     @property
     def float32_mib(self) -> float:
-        """Size with every parameter at 32 bits, in MiB."""
+        """Model size with every parameter at 32 bits, in MiB."""
         return FULL_PRECISION * self.total_params / _MIB_BITS
 
     @property
     def int8_rest_mib(self) -> float:
-        """Size if what is no quantised weight had 8 bits, in MiB."""
+        """Model size with all parameters but quantised weights at 8 bits, in MiB."""
         rest = self.total_params - self.quantised_params
         return (self.quantised_bits + _BYTE * rest) / _MIB_BITS
 
     @property
     def compression_ratio(self) -> float:
-        """All-32-bit size / size; 1.0 without parameters. larq prints its inverse."""
+        """All-32-bit size / size; 1.0 without parameters. larq prints the inverse."""
         full = FULL_PRECISION * self.total_params
         return full / self.size_bits if self.size_bits else 1.0
 
@@ -96,7 +97,7 @@ class BitSummary:
         return _render(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; `from_dict` reads it back."""
+        """Return plain data for JSON; `from_dict` reads it back."""
         return {
             "macs": {f"{w}x{a}": macs for (w, a), macs in self.macs.items()},
             "params": {str(bits): count for bits, count in self.params.items()},
@@ -112,7 +113,7 @@ class BitSummary:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> BitSummary:
-        """What `to_dict` wrote."""
+        """Return the summary that `to_dict` wrote."""
         pairs = {tuple(map(int, key.split("x"))): macs for key, macs in data["macs"].items()}
         return cls(
             macs={(w, a): macs for (w, a), macs in pairs.items()},
@@ -129,11 +130,11 @@ def _integer_keys(data: Mapping[str, int]) -> dict[int, int]:
 
 
 def bit_summary(table: Records, discount_zeros: bool = False) -> BitSummary:
-    """The summary of recorded layers.
+    """Return the bit summary of recorded layers.
 
     Args:
-        table: What `trace` returned.
-        discount_zeros: Leave zero weights out of MACs and memory, where they are known.
+        table: Layer table from `trace`.
+        discount_zeros: Exclude known zero weights from MACs and memory.
     """
     facts = Facts(table)
     macs = facts.nonzero_macs if discount_zeros else facts.macs
@@ -160,7 +161,7 @@ def bit_summary(table: Records, discount_zeros: bool = False) -> BitSummary:
 
 
 def has_new_low_bits(table: Records) -> bool:
-    """Whether a layer beyond the two original classes has low-bit weights or operands."""
+    """Return whether a layer outside the two legacy classes has low-bit weights or operands."""
     facts = Facts(table)
     narrow = facts.low_bit | ((facts.weight_bits < FULL_PRECISION) & (facts.weights > 0))
     for index in np.flatnonzero(narrow):
@@ -171,7 +172,7 @@ def has_new_low_bits(table: Records) -> bool:
 
 
 def _render(summary: BitSummary) -> str:
-    """MACs by bits, parameters by bits, sizes, and the share of binarised MACs."""
+    """Return the text: MACs by bits, parameters by bits, sizes, and the share of binary MACs."""
     total = summary.total_macs or 1
     macs = [[f"{w} x {a}", f"{n:,}", f"{n / total:.2%}"] for (w, a), n in summary.macs.items()]
     params = [
@@ -196,7 +197,7 @@ def _render(summary: BitSummary) -> str:
 
 
 def _mib(size: float) -> str:
-    """Two decimals, and more where these would say little."""
+    """Return a size with two decimals, or four below 1 MiB."""
     return f"{size:.2f}MiB" if size >= 1 else f"{size:.4f}MiB"
 
 

@@ -1,4 +1,4 @@
-"""Columns of the layer table: headers, raw values, and how each is printed."""
+"""Columns of the layer table: headers, raw values and text formats."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ _MIB = 1024**2
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its raw value, how it is printed, and what the total row says."""
+    """Column of the layer table.
+
+    Attributes:
+        raw: Function from a row to its raw value.
+        text: Function from a raw value to its text.
+        total: Whether the total row has a value.
+    """
 
     raw: Callable[[Row, ReportData], Any]
     text: Callable[[Any], str] = str
@@ -77,7 +83,7 @@ _SETS = {"default": _DEFAULT, "bits": _BITS}
 
 
 def check_columns(columns: Any) -> tuple[str, ...]:
-    """The names as a tuple, or InputError with the known ones."""
+    """Return the names as a tuple; raise InputError unless all of them are known."""
     names = (columns,) if isinstance(columns, str) else tuple(columns)
     for name in names:
         if name not in COLUMNS and name not in _SETS:
@@ -88,13 +94,13 @@ def check_columns(columns: Any) -> tuple[str, ...]:
 
 
 def shown_headers(report: ReportData) -> list[str]:
-    """The headers of the table; no duration where there is none."""
+    """Return the headers of the table, without duration[%] if the model was not timed."""
     names = [header for name in report.columns for header in _SETS.get(name, (name,))]
     return [name for name in dict.fromkeys(names) if report.timed or name != DURATION]
 
 
 def raw_columns(report: ReportData) -> dict[str, list[Any]]:
-    """The table's columns under its headers, with raw numbers."""
+    """Return header -> raw values for the columns of the table."""
     rows = report.rows
     table = {
         header: [COLUMNS[header].raw(row, report) for row in rows]
@@ -106,7 +112,7 @@ def raw_columns(report: ReportData) -> dict[str, list[Any]]:
 
 
 def shares(rows: list[Row]) -> list[float]:
-    """Each row's part of the timed total."""
+    """Return the share of each row in the total duration."""
     durations = [row.duration or 0.0 for row in rows]
     total = sum(durations)
     return [duration / total if total else 0.0 for duration in durations]

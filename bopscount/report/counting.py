@@ -1,4 +1,4 @@
-"""From recorded layers to a report; the arithmetic is the core's."""
+"""Counting of recorded layers into a report; the core does the arithmetic."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def count_records(
     """Count recorded layers.
 
     Args:
-        table: The layers.
+        table: Recorded layers.
         options: Rules, rows and columns.
         durations: Seconds per node, from a timed run.
 
     Raises:
-        InputError: If zeros are to be discounted and the table does not know them.
-        OverflowError: If a cost of one layer is over 2**63 - 1.
+        InputError: If zeros are to be discounted but the table has no data on them.
+        OverflowError: If a cost of one layer exceeds 2**63 - 1.
     """
     rules, discount_zeros = options.rules, options.discount_zeros
     records = table.records

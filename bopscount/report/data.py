@@ -1,4 +1,4 @@
-"""A counted model as data: rows, groups, totals, what was not counted."""
+"""Data of a report: rows, groups, totals, uncounted ops."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from bopscount.report.rows import Row, group_rows, sum_durations
 
 @dataclass(slots=True, repr=False)
 class ReportData:
-    """A counted model without its output formats.
+    """Counted model without output formats.
 
     Attributes:
-        layers: The finest rows: one a leaf module, and the parenthesised ones.
+        layers: Finest rows: one per leaf module, and those with a parenthesised role.
         totals: Sums over all layers.
-        nodes: The model's modules, for coarser rows.
+        nodes: Modules of the model, for coarser rows.
         rules: "torchstat" or "full".
-        query_granularity: Height of the nodes that `rows` shows.
-        batch_size: Samples; the memory(MB) column is per sample.
+        query_granularity: Height of the modules in `rows`.
+        batch_size: Number of samples; the memory(MB) column is per sample.
         kinds: Sums by op kind.
-        uncounted: Ops without a rule: where there are any, numbers are lower bounds.
-        left_out: Ops that the chosen rules count as nothing, with their calls.
+        uncounted: Ops without a rule; if there are any, the numbers are lower bounds.
+        left_out: Ops that the chosen rules do not count -> number of calls.
         ran_model: Whether the model's arithmetic was run.
         notes: Further sentences for the footer.
-        assumptions: What could not be read and what was taken instead, as sentences.
-        warnings: What contradicts itself, and which of it was counted, as sentences.
-        columns: What the table shows: headers, or "default" and "bits" for several at once.
-        shown_convention: The convention whose total stands under the table.
-        discount_zeros: Whether zero weights cost nothing.
-        table: What was counted; None for a report that was read from data.
+        assumptions: Sentences on unreadable attributes and the values assumed for them.
+        warnings: Sentences on contradictory bit widths and the ones that were counted.
+        columns: Headers of the table, or "default" and "bits" for sets of them.
+        shown_convention: Convention whose total is printed below the table.
+        discount_zeros: Whether zero weights cost no MACs and no memory.
+        table: Counted layers; None for a report read from data.
     """
 
     layers: list[Row]
@@ -62,7 +62,7 @@ class ReportData:
 
     @property
     def status(self) -> str:
-        """Either "complete" or, where an op has no rule, "lower bound"."""
+        """Either "complete", or "lower bound" if an op has no rule."""
         return "lower bound" if self.uncounted else "complete"
 
     @property
@@ -72,7 +72,7 @@ class ReportData:
 
     @property
     def rows(self) -> list[Row]:
-        """The rows at `query_granularity`, in module order; they sum to the totals."""
+        """Rows at `query_granularity`, in module order; they sum to the totals."""
         shown = shown_nodes(self.nodes, self.query_granularity)
 
         def row_of(row: Row) -> tuple[int, str]:
@@ -88,7 +88,7 @@ class ReportData:
         ]
 
     def _merge(self, key: Any, rows: list[Row]) -> Row:
-        """One row for a whole subtree."""
+        """Return one row for the rows of a subtree."""
         node = self.nodes[key[0]]
         if key[1]:
             return rows[0]
@@ -107,13 +107,16 @@ class ReportData:
         )
 
     def by_kind(self) -> dict[str, Totals]:
-        """Sums by op kind."""
+        """Return the sums by op kind."""
         return dict(self.kinds)
 
     def by_module(self, depth: int = 1) -> dict[str, Totals]:
-        """Sums by module path, cut off after `depth` names.
+        """Return the sums by module path, truncated to `depth` names.
 
-        Rows of the model itself stand under their own names, e.g. "(functional)".
+        Rows of the model itself keep their names, such as "(functional)".
+
+        Raises:
+            InputError: If depth is not a positive integer.
         """
         if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
             raise InputError(f"depth must be a positive integer, got {depth!r}")
@@ -130,7 +133,7 @@ class ReportData:
         """MACs, parameters and memory by bit width; `str()` of it is a table.
 
         Raises:
-            InputError: For a report read from data that has none.
+            InputError: If the report was read from data without a bit summary.
         """
         if self._bits is None:
             self._bits = bit_summary(self._counted_table("bit_summary"), self.discount_zeros)
@@ -138,43 +141,43 @@ class ReportData:
 
     @property
     def shows_bits(self) -> bool:
-        """Whether the bit summary stands under the table: a low-bit layer of a new class."""
+        """Whether the bit summary is printed: a layer outside the legacy classes is low-bit."""
         if self._shows_bits is None:
             self._shows_bits = self.table is not None and has_new_low_bits(self.table)
         return self._shows_bits
 
     def conventions(self) -> ConventionTable:
-        """The network under every published convention, side by side; print it, or iterate.
+        """Return the values in all published conventions, as a table to print or iterate over.
 
         Example: `report.conventions()["reactnet"].parts["BOPs"]`.
 
         Raises:
-            InputError: For a report read from data that has none.
+            InputError: If the report was read from data without conventions.
         """
         if self._conventions is None:
             self._conventions = all_conventions(self._counted_table("conventions()"))
         return self._conventions
 
     def convention(self, name: str) -> int | float | dict[str, int]:
-        """The network's number in one convention; see docs/conventions.md.
+        """Return the value in one convention; see docs/conventions.md.
 
         Args:
             name: One of `bopscount.CONVENTIONS`, such as "reactnet".
 
         Returns:
-            An int where the rule is one of integers, else a float; a dict of ints for the
-            conventions that never merge their numbers.
+            An int if the rule is exact, else a float; a dict of ints for conventions that
+            never merge their numbers.
 
         Raises:
-            InputError: For a name that is none, or a network that has no such number.
+            InputError: If the name is unknown, or the network has no such number.
 
-        Example: of ReActNet-A, `convention("reactnet")` is 87,126,016.0.
+        Example: for ReActNet-A, `convention("reactnet")` is 87,126,016.0.
         """
         return self.conventions().value(name)
 
     @property
     def knows_bits(self) -> bool:
-        """Whether there is a bit summary: not in data that an older version wrote."""
+        """Whether there is a bit summary; data from older versions has none."""
         return self.table is not None or not (self._bits is None or self._conventions is None)
 
     def _counted_table(self, what: str) -> Records:

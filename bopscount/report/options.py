@@ -1,4 +1,4 @@
-"""What a report is asked to show."""
+"""Options of a report."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from bopscount.report.columns import check_columns
 
 @dataclass(frozen=True, slots=True)
 class ReportOptions:
-    """Arguments of `count` that say how layers are counted and shown, checked.
+    """Validated arguments of `count` on how layers are counted and shown.
 
     Attributes:
         rules: "torchstat" or "full".
         query_granularity: Height of the modules that get a row; 1 shows the leaves.
         columns: Headers of the printed table, or the names of sets of them.
-        convention: Name of a published convention whose total is shown too.
-        discount_zeros: Whether zero weights cost nothing.
+        convention: Name of a published convention whose total is printed too.
+        discount_zeros: Whether zero weights cost no MACs and no memory.
 
     Raises:
-        InputError: For a value that cannot be used.
+        InputError: If a value is invalid.
     """
 
     rules: str = "torchstat"

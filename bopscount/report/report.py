@@ -1,4 +1,4 @@
-"""A counted model with its output formats."""
+"""Report: a counted model with its output formats."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, repr=False)
 class Report(ReportData):
-    """What `stat` and `count` return; `str(report)` is the table.
+    """Counted model, as returned by `stat` and `count`; `str(report)` is the table.
 
-    Attributes are those of `ReportData`. `format(report, "csv")` is the text of any output
+    Attributes are those of `ReportData`. `format(report, name)` returns the text of an output
     format: "table", "csv" or "json".
     """
 
@@ -34,20 +34,22 @@ class Report(ReportData):
         return FORMATS["table"].write(self)
 
     def __format__(self, name: str) -> str:
-        """Return the text of an output format, by default that of `str`.
+        """Return the text of an output format, by default the table.
 
         Raises:
-            InputError: For a name that is none.
+            InputError: If the name is unknown.
         """
         if name not in FORMATS and name != "":
             raise InputError(f"format must be one of {', '.join(FORMATS)}, got {name!r}")
         return FORMATS[name or "table"].write(self)
 
     def to_pandas(self) -> pandas.DataFrame:
-        """Return the rows as a DataFrame: the table's columns, raw numbers, no total row.
+        """Return the rows as a DataFrame, with the table's columns and without the total row.
+
+        Values are raw numbers.
 
         Raises:
-            InputError: Where pandas is not installed.
+            InputError: If pandas is not installed.
         """
         return to_pandas(self)
 
@@ -60,6 +62,6 @@ class Report(ReportData):
         """Return the report that `to_dict` wrote.
 
         Raises:
-            InputError: For another schema version, or data of another form.
+            InputError: If the schema version differs, or the data is malformed.
         """
         return cls(**report_fields(data))

@@ -11,24 +11,25 @@ from bopscount.records.totals import Totals, costs_in_words
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Row(Totals):
-    """One row of the table.
+    """Row of the layer table, with its costs.
 
     Attributes:
-        module_path: Path of the module, with a parenthesised role where the row is a
-            part of an inner module.
-        kind: Op kind; "composite" for several in one row, "module" for an inner node.
-        input_shape: Of the first call, without the batch; (0, 0, 0) if never called.
-        output_shape: Of the last call, likewise.
-        calls: How often the module (or the op) ran.
-        weight_bits: Stored bits of a weight of the row's MAC op, None without one.
-        input_bits: Stored bits of an element of its input, likewise.
-        duration: Seconds of a forward pass, None where not timed.
+        module_path: Path of the module, with a parenthesised role if the row is a part of an
+            inner module.
+        kind: Op kind; "composite" for several kinds, "module" for an inner module.
+        input_shape: Input shape of the first call, without the batch dimension; (0, 0, 0) if
+            never called.
+        output_shape: Output shape of the last call, likewise.
+        calls: Number of calls of the module (or the op).
+        weight_bits: Stored bits per weight of the row's MAC op; None without a MAC op.
+        input_bits: Stored bits per input element of that op, likewise.
+        duration: Seconds per forward pass; None if not timed.
         node: Index of the row's module in `Report.nodes`.
-        param_bits: Bits that the row's parameters take, each at its true width; a weight
-            stands on the row that reads it.
-        weight_bits_source: Where the weight's width comes from: "floating" (its dtype: full
-            precision), "user", "adapter", "producer", "dtype" or "measured"; None without one.
-        input_bits_source: The same of the input's.
+        param_bits: Memory of the row's parameters in bits, each at its true width; a weight
+            belongs to the row that reads it.
+        weight_bits_source: Source of weight_bits: "floating" (its dtype: full precision),
+            "user", "adapter", "producer", "dtype" or "measured"; None without a MAC op.
+        input_bits_source: Source of input_bits, likewise.
     """
 
     module_path: str = ""
@@ -59,6 +60,6 @@ def group_rows(
 
 
 def sum_durations(rows: list[Row]) -> float | None:
-    """Return the seconds of all rows that were timed, None if none was."""
+    """Return the total seconds of the timed rows; None if no row was timed."""
     durations = [row.duration for row in rows if row.duration is not None]
     return sum(durations) if durations else None

@@ -1,7 +1,9 @@
-"""Output formats of a report: one file each, found by its `FORMAT`.
+"""Output formats of a report: one file each, discovered by its `FORMAT`.
 
-They arrange numbers and compute none. A file with a `FORMAT` is all that a new format takes:
-`format(report, name)` and the command line's option follow from it.
+Formats arrange numbers and compute none. A new format takes only a file with a `FORMAT`, which
+defines `format(report, name)` and the command line's option.
+
+Imports the data, columns and rows of `report`, and folders below `report`; no torch.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from bopscount.report.formats.format import Format
 
 
 def _find() -> dict[str, Format]:
-    """Return the format of each file in this folder that has one, by name."""
+    """Return name -> format for the files of this folder that define one."""
     found: dict[str, Format] = {}
     for module in sorted(iter_modules(__path__), key=lambda module: module.name):
         one = getattr(import_module(f"{__name__}.{module.name}"), "FORMAT", None)

@@ -1,4 +1,4 @@
-"""The rows as CSV: the table's columns under its headers, raw numbers, no total row."""
+"""CSV format: rows with the table's headers and raw numbers, without the total row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rows as a pandas DataFrame."""
+"""Conversion of the rows to a pandas DataFrame."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def to_pandas(report: ReportData) -> pandas.DataFrame:
-    """Return the rows of `report`; see `Report.to_pandas`."""
+    """Return the rows of `report` as a DataFrame; see `Report.to_pandas`."""
     try:
         import pandas
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""What an output format is."""
+"""Type of an output format."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from bopscount.report.data import ReportData
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One output format of a report.
+    """Output format of a report.
 
     Attributes:
-        name: Format specification, `format(report, name)`, and option of the command line.
-        doc: What is written, for the help of the command line.
-        write: From a report to its text, which ends with a line break.
+        name: Name for `format(report, name)`, and of the command line's option.
+        doc: Description of the output, for the help of the command line.
+        write: Function from a report to its text, which ends with a line break.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The report as JSON, and back."""
+"""JSON format of a report, and its reader."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bopscount.report.rows import Row
 
 SCHEMA_VERSION = 1
 _NEW_IN_ROWS = {"param_bits": 0, "weight_bits_source": None, "input_bits_source": None}
-"""Fields that rows did not have from the start, with what they are in older data."""
+"""Fields that rows of older data lack -> their default values."""
 
 
 def write(report: ReportData) -> str:
@@ -69,7 +69,7 @@ def report_fields(data: Any) -> dict[str, Any]:
     """Return the fields of the report that `to_dict` wrote.
 
     Raises:
-        InputError: For another schema version, or data of another form.
+        InputError: If the schema version differs, or the data is malformed.
     """
     version = data.get("schema_version") if isinstance(data, dict) else None
     if version != SCHEMA_VERSION:
@@ -104,7 +104,7 @@ def report_fields(data: Any) -> dict[str, Any]:
 
 
 def _bits_from_dict(data: dict[str, Any]) -> dict[str, Any]:
-    """Fields of a Report; none where an older version wrote the data."""
+    """Return the fields on bit widths; none if an older version wrote the data."""
     if "bit_summary" not in data:
         return {}
     values = [ConventionValue.from_dict(value) for value in data["conventions"]]

@@ -1,4 +1,4 @@
-"""The layer table as text, with totals and footnotes."""
+"""Text format: the layer table, with totals and footnotes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from bopscount.report.rows import Row
 
 _MAX_NAMED_OPS = 8
 _OPS = "reactnet"
-"""Whose OPs stand under the table of a low-bit network, if no convention was asked for."""
+"""Default convention of the OPs below the table of a low-bit network."""
 
 
 def _cells(header: str, report: ReportData, rows: list[Row]) -> list[str]:
-    """A column as text, the total row's cell last."""
+    """Return a column as text, with the cell of the total row last."""
     column = COLUMNS[header]
     if header == DURATION:
         return [f"{share:.2%}" for share in [*shares(rows), 1.0 if rows else 0.0]]
@@ -25,7 +25,7 @@ def _cells(header: str, report: ReportData, rows: list[Row]) -> list[str]:
 
 
 def write(report: ReportData) -> str:
-    """The layer table, a total row, rules, the six summary lines, and footnotes."""
+    """Return the layer table with a total row, ruled lines, the summary and footnotes."""
     from tabulate import tabulate
 
     rows = report.rows
@@ -62,19 +62,19 @@ def write(report: ReportData) -> str:
 
 
 def scaled(value: int, step: int = 1000) -> str:
-    """Round to two decimals with a prefix; `step` is 1000 or 1024.
+    """Return a number with two decimals and a prefix; `step` is 1000 or 1024.
 
     Example: 248883190 is "248.88M", 999999 is "1.0M".
     """
     for power, prefix in ((4, "T"), (3, "G"), (2, "M"), (1, "K")):
-        # Rounded first: what would be printed as a whole step of the prefix below has this one.
+        # Compare after rounding: 999,999 prints as 1.0M, not as 1000.0K.
         if round(value / step ** (power - 1), 2) >= step:
             return f"{round(value / step**power, 2)}{prefix}"
     return str(value)
 
 
 def footnotes(report: ReportData) -> list[str]:
-    """What the numbers leave out, and what else the reader should know."""
+    """Return the footnotes: ops left out or uncounted, notes, assumptions and warnings."""
     notes = []
     if report.left_out:
         notes.append(
