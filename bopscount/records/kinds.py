@@ -1,4 +1,4 @@
-"""Op kinds, as the core's op table has them."""
+"""Op kinds of the core's op table."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ import numpy.typing as npt
 import bopscount._core as _core
 
 KIND_NAMES: list[str] = [row["name"] for row in _core.OP_TABLE]
-"""Name of the kind of each number."""
+"""Kind names, indexed by kind number."""
 MAC_KINDS: npt.NDArray[np.bool_] = np.array([bool(row["macs"]) for row in _core.OP_TABLE])
-"""Whether the kind of each number has MACs."""
+"""Mask of the kinds that have MACs, indexed by kind number."""

@@ -1,4 +1,4 @@
-"""Layers by path: the rows of a table that have MACs, and patterns of their paths."""
+"""Layers with MACs, and their selection by path patterns."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def has_macs(records: Records) -> npt.NDArray[np.bool_]:
 
 
 def mac_owners(table: Records) -> Iterator[tuple[int, tuple[str, str]]]:
-    """Owners of MAC ops, with the path of the module and that of the row."""
+    """Yield every owner of MAC ops, with its module path and its row path."""
     for owner in np.unique(table.records["owner"][has_macs(table)]).tolist():
         yield owner, (table.nodes[table.owners[owner].node].path, table.owner_path(owner))
 
@@ -30,7 +30,7 @@ def mac_layer_paths(table: Records) -> tuple[str, ...]:
 
 
 def matching(pattern: str, owners: Mapping[int, tuple[str, str]]) -> list[int]:
-    """The owners, as `mac_owners` gives them, one of whose paths the pattern matches."""
+    """Return the owners (of `mac_owners`) with a path that matches the pattern."""
     return [
         owner
         for owner, names in owners.items()
@@ -39,7 +39,7 @@ def matching(pattern: str, owners: Mapping[int, tuple[str, str]]) -> list[int]:
 
 
 def why_no_match(pattern: str, owners: Mapping[int, tuple[str, str]], table: Records) -> str:
-    """What to say of a pattern that matches no owner."""
+    """Return the error text for a pattern that matches no owner."""
     examples = ", ".join(repr(row) for _, row in list(owners.values())[:3]) or "none at all"
     if any(fnmatchcase(node.path, pattern) for node in table.nodes):
         return (

@@ -1,4 +1,4 @@
-"""The model's modules as a flat tree: paths, parents, heights, leaves."""
+"""Modules of a model as a flat tree: paths, parents, heights, leaves."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Node:
-    """One module, under its first path.
+    """Module under its first path.
 
     Attributes:
         path: Dotted module path, "" for the model.
         class_name: Name of the module's class.
         parent: Index of the parent node, -1 for the model.
-        height: 1 for a leaf, else 1 + that of the tallest child.
+        height: 1 for a leaf, else 1 + the height of the tallest child.
         is_leaf: Whether the module is a row of its own.
-        calls: How often its forward ran.
+        calls: Number of forward calls.
     """
 
     path: str
@@ -27,10 +27,10 @@ class Node:
 
 
 def shown_nodes(nodes: list[Node], granularity: int) -> list[int]:
-    """For each node the index of the node whose row it is part of, -1 if none.
+    """Return, for each node, the index of the node whose row contains it, or -1.
 
-    Granularity g shows the nodes of height g, and every lower node with a sibling
-    of height g or more; that is, the topmost nodes of height g or less.
+    Granularity g shows the topmost nodes of height g or less: the nodes of height g, and
+    every lower node with a sibling of height g or more.
     """
     shown = [-1] * len(nodes)
     for index, node in enumerate(nodes):

@@ -1,4 +1,4 @@
-"""Which layers can be pruned, and whether their non-zero weights are known."""
+"""Prunable layers and their non-zero weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PRUNABLE = [_core.KINDS[row["name"]] for row in _core.OP_TABLE if row["weights"
 
 
 class HasRecords(Protocol):
-    """A table of layers: this module lies below `records.table`."""
+    """Table of layers; a protocol, as this module lies below `records.table`."""
 
     records: npt.NDArray[Any]
 
@@ -22,19 +22,19 @@ class HasRecords(Protocol):
 def prunable(table: HasRecords) -> npt.NDArray[np.bool_]:
     """Return a mask of the records that use every weight equally often.
 
-    A zero among such weights saves its share of the MACs, and its memory.
+    A zero among such weights saves its share of the MACs and its memory.
     """
     return np.isin(table.records["kind"], _PRUNABLE) & (table.records["weight_elements"] > 0)
 
 
 def zeros_were_looked_for(table: HasRecords) -> bool:
-    """Return whether non-zero weights are known, or there are no weights to know them of."""
+    """Return whether non-zero weights are known, or no layer is prunable."""
     known = table.records["nonzero_weights"] >= 0
     return bool(known.any()) or not prunable(table).any()
 
 
 def check_zeros_known(table: HasRecords) -> None:
-    """Raise InputError if nobody has looked for zeros."""
+    """Raise InputError unless the table knows its non-zero weights."""
     if not zeros_were_looked_for(table):
         raise InputError(
             "discount_zeros needs a table that knows its non-zero weights: "

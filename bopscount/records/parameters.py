@@ -1,4 +1,4 @@
-"""Which of a model's parameters are the weights of which layer."""
+"""Assignment of a model's parameters to the weights of its layers."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Integers = npt.NDArray[np.int64]
 
 
 def operand_bits(table: Records, operand: str) -> Integers:
-    """Bits of "weight" or "input" of every record, `FULL_PRECISION` for floats."""
+    """Return every record's "weight" or "input" bit width, `FULL_PRECISION` for floats."""
     records = table.records
     bits = records[f"{operand}_bits"].astype(np.int64)
     return np.where(records[f"{operand}_bits_source"] == FLOATING, FULL_PRECISION, bits)
 
 
 def is_low_bit(table: Records) -> npt.NDArray[np.bool_]:
-    """Return whether both operands are quantised, to `MAX_LOW_BITS` or fewer."""
+    """Return a mask of the records with both operands quantised to `MAX_LOW_BITS` or fewer."""
     low = np.ones(len(table), bool)
     for operand in ("weight", "input"):
         low &= table.records[f"{operand}_bits_source"] != FLOATING
@@ -37,20 +37,20 @@ def is_low_bit(table: Records) -> npt.NDArray[np.bool_]:
 
 
 def low_bit_widths(weight_bits: int, input_bits: int) -> bool:
-    """Return whether such widths are low-bit, floats being `FULL_PRECISION`."""
+    """Return whether both bit widths are `MAX_LOW_BITS` or fewer; floats have `FULL_PRECISION` bits."""
     return max(weight_bits, input_bits) <= MAX_LOW_BITS
 
 
 def stored_weights(table: Records) -> Integers:
-    """How many parameters each record reads as its weight and is the first to read.
+    """Count the parameters that each record is the first to read as its weight.
 
-    Parameters stand on modules, weights on the ops that they run. A record takes its
+    Parameters belong to modules, weights to the ops that modules run. A record takes its
     weight's elements from its module's parameters as long as they suffice, so that a
-    weight used twice is stored once. The second operand of attention, or of a matrix
-    product that another op has computed, is no parameter.
+    weight used twice is stored once. The second operand of attention is no parameter, nor
+    is that of a matrix product if another op has computed it.
 
     Returns:
-        Elements per record; what is left of a module's parameters is no weight (biases,
+        Elements per record. The rest of a module's parameters are not weights (biases,
         norms, scales).
 
     Example: a convolution 64 -> 64, 3x3, called at two sizes has two records; the first
@@ -61,7 +61,7 @@ def stored_weights(table: Records) -> Integers:
 
 
 def _split_parameters(table: Records) -> tuple[list[int], list[int]]:
-    """Per record: parameters that it reads as its weight; its module's others."""
+    """Return, per record, the parameters of its weight and its module's other ones."""
     records = table.records
     nodes = _nodes(table)
     others = records["logical_params"].tolist()
@@ -77,13 +77,13 @@ def _split_parameters(table: Records) -> tuple[list[int], list[int]]:
     for index in np.flatnonzero(MAC_KINDS[records["kind"]] | looks_up).tolist():
         node, size = nodes[index], elements[index]
         if looks_up[index]:
-            # The record tells the rows that were read; the table has as many as there are.
+            # The record counts only the rows that were read; the whole table is stored.
             size = left[node] // channels[index] * channels[index]
         if 0 < size <= left[node] and not _second_operand_is_computed(table, index):
             weights[index] = size
             left[node] -= size
             read[node] += size
-    # A module's parameters stand on its first record, its weights on any of them.
+    # Parameters are recorded on a module's first record, weights on any of its records.
     for index, params in enumerate(others):
         if params and read[nodes[index]]:
             taken = min(params, read[nodes[index]])
@@ -93,7 +93,7 @@ def _split_parameters(table: Records) -> tuple[list[int], list[int]]:
 
 
 def _looks_up(records: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
-    """Whether a record looks up rows of a table that is quantised."""
+    """Return a mask of the records that look up rows of a quantised table."""
     look_ups = records["kind"] == KINDS["embedding"]
     quantised = records["weight_bits_source"] != FLOATING
     found: npt.NDArray[np.bool_] = look_ups & quantised & (records["out_channels"] > 0)
@@ -101,21 +101,21 @@ def _looks_up(records: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
 
 
 def _nodes(table: Records) -> list[int]:
-    """The module of every record."""
+    """Return the node index of every record's module."""
     nodes = [owner.node for owner in table.owners]
     return [nodes[owner] for owner in table.records["owner"].tolist()]
 
 
 @dataclass(frozen=True, slots=True)
 class StoredParameters:
-    """A model's parameters, record by record.
+    """Parameters of a model, by record.
 
     Attributes:
-        weights: Those that the record reads as its weight, each counted once.
-        kept: How many of these cost memory: all, or those that are not zero.
-        weight_bits: Bits of each of them.
-        others: Further parameters of the record's module: biases, norms, scales.
-        other_bits: Bits of each of those.
+        weights: Elements of the record's weight, each counted once.
+        kept: Weight elements that cost memory: all, or the non-zero ones.
+        weight_bits: Bits per weight element.
+        others: Other parameters of the record's module: biases, norms, scales.
+        other_bits: Bits per element of `others`.
     """
 
     weights: Integers
@@ -126,19 +126,19 @@ class StoredParameters:
 
     @property
     def memory_bits(self) -> Integers:
-        """Bits that the parameters of each record take."""
+        """Memory of each record's parameters, in bits."""
         return self.kept * self.weight_bits + self.others * self.other_bits
 
 
 def stored_parameters(table: Records, discount_zeros: bool = False) -> StoredParameters:
-    """Every parameter at the width that it is stored in, on demand without zero weights."""
+    """Return all parameters at their stored widths, optionally without zero weights."""
     records = table.records
     own, others = _split_parameters(table)
     weights = kept = np.array(own, np.int64)
     if discount_zeros:
         nonzero = records["nonzero_weights"]
         kept = np.where(prunable(table) & (nonzero >= 0) & (weights > 0), nonzero, weights)
-    # What holds packed weights in bytes has its biases and scales in floats.
+    # Modules that pack their weights into bytes keep biases and scales in floats.
     item_bits = _BYTE * records["weight_item_bytes"].astype(np.int64)
     return StoredParameters(
         weights=weights,
@@ -150,13 +150,14 @@ def stored_parameters(table: Records, discount_zeros: bool = False) -> StoredPar
 
 
 def activation_elements(table: Records) -> tuple[list[int], list[int]]:
-    """Operands of MAC ops that are no parameters, in elements, all calls included.
+    """Count the elements of MAC operands that are not parameters, over all calls.
 
     Returns:
-        Per record those at the width of the input, and those at that of the weight: the
-        second operand of attention, or of a matrix product that takes it from no parameter.
+        Elements per record at the input's bit width, and at the weight's bit width. The
+        latter are the second operand of attention, or of a matrix product if that operand
+        is not a parameter.
 
-    Example: an 8-channel input of 16x16 positions of a convolution called twice: 4,096 and 0.
+    Example: 4,096 and 0 for a convolution called twice on 8 channels of 16x16 positions.
     """
     records, weights = table.records, stored_weights(table)
     first, second = [0] * len(table), [0] * len(table)

@@ -1,4 +1,4 @@
-"""The rule sets that costs are counted under."""
+"""Rule sets for counting costs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recorded layers of one model, with the names that go with them."""
+"""Recorded layers of one model, with their names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LEAF = ""
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who a record belongs to: a leaf module, or a parenthesised row of an inner one.
+    """Owner of a record: a leaf module, or a parenthesised row of an inner module.
 
     Attributes:
         node: Index of the module in `Records.nodes`.
@@ -38,30 +38,29 @@ class Owner:
 
 @dataclass(slots=True, repr=False)
 class Records:
-    """Recorded layers of one model at one input; needs no torch and pickles.
+    """Recorded layers of one model at one input; needs no torch and can be pickled.
 
     Attributes:
         records: One record per executed op, of `LAYER_DTYPE`.
-        owners: `records["owner"]` indexes it; in row order.
-        nodes: The model's modules in module order.
+        owners: Owners in row order, indexed by `records["owner"]`.
+        nodes: Modules of the model, in module order.
         input_shapes: Shape of each record's first operand, batch included.
         output_shapes: Shape of each record's output, batch included.
-        ops: What each record was called in torch ("conv2d", "aten.add.Tensor").
-        producers: Which records made the operands of record i, -1 for inputs, parameters
-            and constants: `producers[producer_starts[i]:producer_starts[i + 1]]`.
-        producer_starts: See `producers`.
-        input_numbers: As `producers`: which of the model's tensor inputs the operand is, or a
-            view of, -1 for none.
-        viewed: As `producers`: whether the operand is a view of what was produced, which may
-            have turned, cut or reshaped it.
+        ops: Torch name of each record's op ("conv2d", "aten.add.Tensor").
+        producers: Indices of the records that made the operands of record i, -1 for inputs,
+            parameters and constants: `producers[producer_starts[i]:producer_starts[i + 1]]`.
+        producer_starts: Start of each record's operands in `producers`, and the end of the last.
+        input_numbers: Number of the model's tensor input that each operand is or views, -1 for
+            none; laid out as `producers`.
+        viewed: Whether each operand is a view of a produced tensor, possibly transposed, sliced
+            or reshaped; laid out as `producers`.
         network_inputs: Shapes of the model's tensor inputs, batch included.
         batch_size: Samples in the input; the memory(MB) column is per sample.
         ran_model: Whether the model's arithmetic was run.
-        notes: Sentences that belong under every table of this model.
-        trainable_params: Registered parameters that require a gradient; None where
-            nobody looked.
-        assumptions: Sentences on what could not be read and what was taken instead.
-        warnings: Sentences on what contradicts itself, and which of it was counted.
+        notes: Footnotes for every table of this model.
+        trainable_params: Registered parameters that require a gradient; None if unknown.
+        assumptions: Sentences on values that could not be read, and the assumed ones.
+        warnings: Sentences on contradictory values, and the counted ones.
     """
 
     records: npt.NDArray[Any]
@@ -93,14 +92,14 @@ class Records:
 
     @classmethod
     def from_array(cls, array: Any) -> Self:
-        """Return records around a bare array, in which every owner is a leaf "layer <owner>".
+        """Return records around a bare array, each owner being a leaf "layer <owner>".
 
         Args:
-            array: One-dimensional, C-contiguous, of `LAYER_DTYPE`; its values of `owner` are
-                numbered from 0 without gaps.
+            array: One-dimensional, C-contiguous, of `LAYER_DTYPE`; owners are numbered from 0
+                without gaps.
 
         Raises:
-            InputError: For anything else.
+            InputError: For any other array.
         """
         if not isinstance(array, np.ndarray) or array.dtype != _core.LAYER_DTYPE:
             raise InputError(
@@ -133,7 +132,7 @@ class Records:
         )
 
     def totals(self, rules: str = "torchstat", discount_zeros: bool = False) -> Totals:
-        """Return exact sums over all layers, on demand without the costs of zero weights.
+        """Return exact sums over all layers, optionally without the costs of zero weights.
 
         Raises:
             InputError: If zeros are to be discounted and the table does not know them.
@@ -145,7 +144,7 @@ class Records:
         )
 
     def owner_path(self, owner: int) -> str:
-        """Module path of a row, with its role in parentheses."""
+        """Return the module path of a row, with its role in parentheses."""
         node, role = self.nodes[self.owners[owner].node], self.owners[owner].role
         if role == LEAF:
             return node.path
@@ -153,7 +152,7 @@ class Records:
 
 
 def as_records(layers: Records | Any) -> Records:
-    """Return `layers` if they are records, else those of a bare array (see `from_array`)."""
+    """Return `layers` if they are records, else wrap a bare array (see `from_array`)."""
     return layers if isinstance(layers, Records) else Records.from_array(layers)
 
 
@@ -163,7 +162,7 @@ def _shapes(records: Any, side: str) -> list[tuple[int, ...]]:
 
 
 def name_layer(function: Any, records: Records | None, *args: Any, **options: Any) -> Any:
-    """Call a function of the core, and name the layer in its errors.
+    """Call a function of the core and name the layer in its errors.
 
     Raises:
         InputError: If a record cannot be counted.

@@ -9,12 +9,12 @@ from typing import Any
 from bopscount._core import METRICS
 
 METRIC_NAMES: tuple[str, ...] = METRICS
-"""The metrics, in the order of every cost array and tuple of the core."""
+"""Metric names, in the order of every cost array and tuple of the core."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Totals:
-    """What something costs, batch and repeated calls included.
+    """Exact costs, batch and repeated calls included.
 
     Example: the first convolution of ResNet-18 (3x224x224 -> 64x112x112, 7x7, no
     bias) has 118,013,952 macs and flops, 235,225,088 madd, no bops.
@@ -27,7 +27,7 @@ class Totals:
     macs: int = 0
     """Multiply-accumulates of convolution, linear, matmul, attention and recurrent ops."""
     flops: int = 0
-    """Float operations, a multiply-accumulate being one."""
+    """Float operations; a multiply-accumulate is one."""
     madd: int = 0
     """Float multiplications plus additions."""
     bops: int = 0
@@ -43,7 +43,7 @@ class Totals:
 
     @property
     def ops(self) -> float:
-        """Full-precision macs + bops / 64 (64 bit operations an instruction)."""
+        """Full-precision macs + bops / 64 (64 bit operations per instruction)."""
         return self.ops_x64 / 64
 
     @property
@@ -55,7 +55,7 @@ class Totals:
         return f"<{type(self).__name__}: {costs_in_words(self)}>"
 
     def costs(self) -> tuple[int, ...]:
-        """The values in the order of `METRIC_NAMES`."""
+        """Return the values in the order of `METRIC_NAMES`."""
         return tuple(getattr(self, name) for name in METRIC_NAMES)
 
 
@@ -63,7 +63,7 @@ assert tuple(field.name for field in fields(Totals)) == METRICS, "Totals must ha
 
 
 def costs_in_words(totals: Totals) -> str:
-    """The usual four in one line; all metrics are attributes."""
+    """Return params, MACs, Flops and Bops in one line."""
     return (
         f"{totals.params:,} params, {totals.macs:,} MACs, {totals.flops:,} Flops, "
         f"{totals.bops:,} Bops"
@@ -71,11 +71,11 @@ def costs_in_words(totals: Totals) -> str:
 
 
 def named_costs(values: Iterable[int]) -> dict[str, Any]:
-    """The core's values as keyword arguments of `Totals` and `Row`."""
+    """Return the core's values as keyword arguments of `Totals` and `Row`."""
     return dict(zip(METRIC_NAMES, values, strict=True))
 
 
 def sum_costs(items: Iterable[Totals]) -> dict[str, Any]:
-    """Metric by metric sums, as keyword arguments."""
+    """Return the sum of each metric, as keyword arguments."""
     columns = list(zip(*(item.costs() for item in items), strict=True))
     return named_costs(map(sum, columns)) if columns else {}

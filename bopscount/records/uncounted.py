@@ -1,4 +1,4 @@
-"""Ops that have no rule, so that totals are lower bounds."""
+"""Ops without a rule, which make totals lower bounds."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _UNCOUNTED = _core.KINDS["uncounted"]
 
 @dataclass(frozen=True, slots=True)
 class Uncounted:
-    """An op that has no rule.
+    """Op without a rule.
 
     Attributes:
-        op: What torch calls it.
-        module_path: Path of the module that called it.
-        calls: How often.
+        op: Torch name of the op.
+        module_path: Path of the calling module.
+        calls: Number of calls.
     """
 
     op: str
@@ -29,7 +29,7 @@ class Uncounted:
 
 
 def uncounted_ops(table: Records) -> list[Uncounted]:
-    """Ops without a rule, by op and module."""
+    """Return the ops without a rule, by op and module."""
     kinds = table.records["kind"]
     found: Counter[tuple[str, str]] = Counter()
     for index in np.flatnonzero(kinds == _UNCOUNTED):

@@ -1,4 +1,4 @@
-"""How many threads the core works on."""
+"""Number of threads for the core."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from bopscount.errors import InputError
 
 
 def thread_count(n_threads: int | None) -> int:
-    """`n_threads`, or as many as the process has cores to itself.
+    """Return `n_threads`, or the number of available cores if it is None.
 
     Raises:
-        InputError: For anything but None or a whole number of at least 1.
+        InputError: Unless `n_threads` is None or an integer of at least 1.
     """
     if n_threads is None:
         return available_cores()
@@ -23,7 +23,10 @@ def thread_count(n_threads: int | None) -> int:
 
 
 def available_cores() -> int:
-    """Cores that this process may run on; containers and `taskset` may give it fewer."""
+    """Return the number of cores that this process may use.
+
+    Containers and `taskset` may allow fewer than the machine has.
+    """
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS

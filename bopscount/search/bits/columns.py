@@ -1,4 +1,4 @@
-"""Which layers of a table take their bit widths from which column of the candidates."""
+"""Assignment of a table's layers to the columns of candidate arrays."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from bopscount.records.layers import has_macs, mac_layer_paths, mac_owners, matc
 from bopscount.records.table import Records
 
 KEPT = -1
-"""Column of a record that keeps its widths."""
+"""Column number of a record that keeps its bit widths."""
 Groups = Mapping[str, str | Sequence[str] | EllipsisType] | Sequence[str]
-"""Name -> glob patterns of paths; a name with `...`, or without anything, is its own pattern."""
+"""Name -> glob patterns of paths; a name with `...`, or in a list, is its own pattern."""
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The columns of candidate arrays.
+    """Columns of candidate arrays.
 
     Attributes:
         names: Paths of layers, or names of groups.
-        of_record: The column of each record of the table, or `KEPT`.
+        of_record: Column of each record of the table, or `KEPT`.
     """
 
     names: tuple[str, ...]
@@ -34,10 +34,10 @@ class Columns:
 
 
 def find_columns(table: Records, groups: Groups | None) -> Columns:
-    """The layers with MACs, a column each; or the groups, in their order.
+    """Return one column per layer with MACs, or per group in the given order.
 
     Raises:
-        InputError: For groups that overlap, or of which a pattern matches nothing.
+        InputError: If groups overlap, or a pattern matches no layer.
     """
     owners = dict(mac_owners(table))
     if groups is None:

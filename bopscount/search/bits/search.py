@@ -1,4 +1,4 @@
-"""Bit-width search: what candidate assignments of bit widths cost."""
+"""Costs of candidate assignments of bit widths."""
 
 from __future__ import annotations
 
@@ -30,36 +30,36 @@ from bopscount.search.threads import thread_count
 Bits = npt.NDArray[np.uint8]
 Costs = dict[str, npt.NDArray[Any]]
 _BLOCK = 1 << 16
-"""Candidates that Python works on at a time, where it must."""
+"""Candidates per block of work in Python."""
 _FEW = 256
-"""So many candidates are no work for several threads."""
+"""Number of candidates up to which one thread is the default."""
 
 
 class BitSearch:
-    """A network made ready to be counted at very many assignments of bit widths.
+    """Network prepared for counting at very many assignments of bit widths.
 
-    What `count_batch` does, with the preparation done once: a millisecond or two for a
-    network such as ResNet-50. Later changes of the table do not reach it.
+    Counts as `count_batch` does, but prepares once, which takes a millisecond or two for a
+    network such as ResNet-50. Later changes of the table have no effect.
 
     Args:
-        layers: What `trace` returned, or a record array of `LAYER_DTYPE`.
-        metrics: Of "bops", "ops", "ops_x64", "macs", "flops", "madd", "mem_read", "mem_write",
-            "memory_bytes", "params", "logical_params": the sums of `Records.totals`;
-            "weight_bytes": all parameters at their widths, as `Report.bit_summary`;
-            "activation_bytes": the operands of MAC ops that are no parameters, at their widths.
-        convention: A published convention to count in, too; `bopscount.CONVENTIONS`.
-        groups: Name -> path pattern or patterns of the layers that share a width; `...` says
-            that the name is the pattern. Layers in no group keep what was traced.
-        rules: "torchstat" or "full", for what depends on them: all but the last two metrics.
+        layers: Table returned by `trace`, or a record array of `LAYER_DTYPE`.
+        metrics: One or more of "bops", "ops", "ops_x64", "macs", "flops", "madd", "mem_read",
+            "mem_write", "memory_bytes", "params", "logical_params" (sums of `Records.totals`);
+            "weight_bytes" (all parameters at their bit widths, as in `Report.bit_summary`);
+            "activation_bytes" (MAC operands that are not parameters, at their bit widths).
+        convention: Published convention to count in as well, see `bopscount.CONVENTIONS`.
+        groups: Name -> path pattern or patterns of the layers that share a bit width; `...`
+            makes the name the pattern. Layers in no group keep their traced widths.
+        rules: "torchstat" or "full"; applies to all but the last two metrics.
 
     Attributes:
-        columns: What the columns of candidate arrays stand for: `Records.mac_layers`, or
-            the groups' names.
+        columns: Names of the columns of candidate arrays: `Records.mac_layers`, or the names
+            of the groups.
 
     Raises:
-        InputError: For an argument that cannot be used.
+        InputError: For an invalid argument.
 
-    Example: of a 64 -> 64, 3x3 convolution on 56x56 positions, 115,605,504 macs,
+    Example: for a 64 -> 64, 3x3 convolution on 56x56 positions, 115,605,504 macs,
     `BitSearch(table).count(np.uint8([[1], [2]]), np.uint8([[1], [4]]))["bops"]` is
     [115605504, 924844032].
     """
@@ -84,7 +84,7 @@ class BitSearch:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """See the class."""
+        """Names of the columns of candidate arrays."""
         return self._columns.names
 
     def count(
@@ -95,7 +95,7 @@ class BitSearch:
         n_threads: int | None = None,
         python_ints: bool = False,
     ) -> Costs:
-        """Counts candidates; see `count_batch`."""
+        """Count candidates; see `count_batch`."""
         key = weight_bits is not None, input_bits is not None
         search = self._searches.get(key) or self._prepare(key)
         n = self._check(weight_bits, input_bits)
@@ -112,7 +112,7 @@ class BitSearch:
         return self._finish(dict(zip(search.sums, arrays, strict=True)))
 
     def _check(self, weight_bits: Any, input_bits: Any) -> int:
-        """The number of candidates."""
+        """Return the number of candidates; raise InputError for invalid arrays."""
         n_columns, n_rows = len(self._columns.names), None
         for name, bits in (("weight_bits", weight_bits), ("input_bits", input_bits)):
             if bits is None:
@@ -173,14 +173,14 @@ class BitSearch:
             assert price is not None
             if price.divisor != 1 or rest is not None:
                 sums = costs[name]
-                # In their own place, where they have as many bytes.
+                # In place where the items have as many bytes.
                 out = np.empty(len(sums)) if sums.dtype == object else sums.view(np.float64)
                 costs[name] = _floats(sums, out, lambda sums: price.finish(sums, rest))
         return costs
 
 
 def _floats(sums: Any, out: Any, function: Callable[[Any], Any]) -> Any:
-    """Writes function(sums) to `out`, which may be the same memory, block by block."""
+    """Write function(sums) to `out` block by block; both may be the same memory."""
     for start in range(0, len(sums), _BLOCK):
         out[start : start + _BLOCK] = function(sums[start : start + _BLOCK])
     return out
@@ -189,7 +189,7 @@ def _floats(sums: Any, out: Any, function: Callable[[Any], Any]) -> Any:
 def _exact(
     search: _core.BitSearch, weight_bits: Any, input_bits: Any, n_candidates: int, n_threads: int
 ) -> list[npt.NDArray[np.object_]]:
-    """The sums as Python integers."""
+    """Return the sums as Python integers."""
     arrays = [np.empty(n_candidates, object) for _ in search.sums]
     for start in range(0, n_candidates, _BLOCK):
         stop = min(n_candidates, start + _BLOCK)
@@ -219,37 +219,38 @@ def count_batch(
     n_threads: int | None = None,
     python_ints: bool = False,
 ) -> Costs:
-    """Counts very many assignments of bit widths to the layers of one network.
+    """Count very many assignments of bit widths to the layers of one network.
 
-    A candidate costs what `table.with_bits({path: (weight bits, input bits), ...})` costs. A
-    layer is a low-bit one, with Bops, where both widths are 16 or less; 32 is full precision.
+    A candidate costs the same as `table.with_bits({path: (weight bits, input bits), ...})`. A
+    layer is low-bit, with Bops, if both widths are 16 or less; 32 is full precision.
 
     Args:
-        table: What `trace` returned, or a record array of `LAYER_DTYPE`.
-        weight_bits: Widths of 1 to 64, of shape (n_candidates, n_columns), uint8; a column for
-            each of `table.mac_layers`, or for each group. Of shape (n_columns,): the same for
-            every candidate. None keeps what was traced. Arrays of any strides, also
-            memory-mapped ones, are read where they are.
-        input_bits: Likewise, of the layers' inputs.
+        table: Table returned by `trace`, or a record array of `LAYER_DTYPE`.
+        weight_bits: Bit widths of 1 to 64, uint8, of shape (n_candidates, n_columns) with a
+            column for each of `table.mac_layers` or each group, or of shape (n_columns,) for
+            all candidates alike. None keeps the traced widths. Arrays of any strides,
+            memory-mapped ones included, are read in place.
+        input_bits: Bit widths of the layers' inputs, given like `weight_bits`.
         metrics: See `BitSearch`.
         convention: See `BitSearch`.
         groups: See `BitSearch`.
         rules: See `BitSearch`.
-        n_threads: All available cores by default; the results do not depend on it.
-        python_ints: Return Python's integers (dtype object), which have no largest one.
+        n_threads: Number of threads, by default all available cores. Results do not depend
+            on it.
+        python_ints: Return arbitrary-precision Python integers (dtype object).
 
     Returns:
-        By metric and by the convention's name an array of shape (n_candidates,): exact
-        integers, but for "ops", which is "ops_x64" / 64 in float64 and has that beside it, and
-        for conventions whose values are no integers.
+        An array of shape (n_candidates,) for each metric and for the convention, by name:
+        exact integers, except for "ops", which is "ops_x64" / 64 in float64 and comes with
+        "ops_x64", and for conventions with non-integer values.
 
     Raises:
-        InputError: For an argument that cannot be used, naming it, and of a width the layer
-            and the candidate.
+        InputError: For an invalid argument, naming it; for an invalid width, also naming the
+            layer and the candidate.
         OverflowError: If a cost of one layer is over 2**63 - 1, or if a sum is and python_ints
             is False; it names the candidate, and the layer or the metric.
 
-    Example: see `BitSearch`, which is faster where few candidates are asked for often.
+    Example: see `BitSearch`, which is faster for frequent calls with few candidates.
     """
     search = BitSearch(table, metrics=metrics, convention=convention, groups=groups, rules=rules)
     return search.count(weight_bits, input_bits, n_threads=n_threads, python_ints=python_ints)

@@ -1,4 +1,4 @@
-"""Metrics of a bit-width search as sums for the core."""
+"""Metrics of a bit-width search, as sums for the core."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from bopscount.search.bits.columns import KEPT, Columns
 
 SIZES = ("weight_bytes", "activation_bytes")
 METRICS = (*METRIC_NAMES, "ops", *SIZES)
-"""What `metrics=` takes."""
+"""Names that `metrics=` accepts."""
 PRICED = tuple(name for name, convention in CONVENTIONS.items() if convention.price)
-"""The conventions that a search can count in."""
+"""Conventions that a search can count in."""
 _TO_BYTES = 3
 Widths = Sequence[int]
 Price = Callable[[int, int], int]
 
 
 def check_priced(convention: Any) -> str:
-    """The name of a convention that a search can count in, or InputError."""
+    """Return `convention`; raise InputError unless a search can count in it."""
     if convention not in PRICED:
         why = (
             " (it is no sum of prices by layer, or does not depend on bit widths)"
@@ -43,13 +43,13 @@ def check_priced(convention: Any) -> str:
 
 
 class SumBuilder:
-    """Adds sums of prices to a search of the core.
+    """Builder of sums of prices for a search of the core.
 
     Args:
-        search: What they are appended to.
-        columns: Of each record, where its widths come from.
+        search: Search that the sums are appended to.
+        columns: Column of each record's bit widths.
         weights_vary: Whether candidates give the weight bits.
-        inputs_vary: Whether they give the input bits.
+        inputs_vary: Whether candidates give the input bits.
     """
 
     def __init__(
@@ -67,14 +67,15 @@ class SumBuilder:
         constant: int = 0,
         shift: int = 0,
     ) -> None:
-        """Appends (constant + elements x price at each layer's widths) / 2**shift, rounded up.
+        """Append (constant + elements x price at each layer's widths) / 2**shift, rounded up.
 
         Args:
-            name: Of the sum.
-            pieces: Elements of each record, and the price of one by its bit widths.
-            kept: Weight bits and input bits of each record as traced.
-            constant: What does not depend on widths.
-            shift: See above.
+            name: Name of the sum.
+            pieces: Elements of each record, with the price of one element by its weight bits
+                and input bits.
+            kept: Traced weight bits and input bits of each record.
+            constant: Part of the sum that does not depend on bit widths.
+            shift: Base-2 logarithm of the divisor.
         """
         grids = []
         for elements, price in pieces:
@@ -99,11 +100,11 @@ def _every(width: int | None) -> Iterable[int]:
 
 
 def add_size(builder: SumBuilder, table: Records, name: str) -> None:
-    """Appends `weight_bytes` or `activation_bytes`.
+    """Append the sum `weight_bytes` or `activation_bytes`.
 
-    `weight_bytes`: all parameters, weights at their widths and the rest as stored; as
-    `Report.bit_summary.size_bits` / 8. `activation_bytes`: the operands of MAC ops that are no
-    parameters, at their widths. Both are rounded up once, in the end.
+    `weight_bytes`: all parameters, weights at their bit widths and the rest as stored; equals
+    `Report.bit_summary.size_bits` / 8. `activation_bytes`: MAC operands that are not parameters,
+    at their bit widths. Both are rounded up once, at the end.
     """
     records = table.records
     kept = records["weight_bits"].tolist(), records["input_bits"].tolist()
@@ -119,7 +120,7 @@ def add_size(builder: SumBuilder, table: Records, name: str) -> None:
 
 
 def add_convention(builder: SumBuilder, facts: Facts, name: str) -> None:
-    """Appends a convention's sum, before its division."""
+    """Append a convention's sum, before its division."""
     price = CONVENTIONS[name].price
     assert price is not None, name
     kept = facts.weight_bits.tolist(), facts.input_bits.tolist()

@@ -1,1 +1,4 @@
-"""Shape search: one network with other channels, windows, or input sizes."""
+"""Shape search: costs of one network with other channels, windows, or input sizes.
+
+Imports `records`, `search.threads` and what is below them; no torch.
+"""

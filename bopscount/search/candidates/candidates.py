@@ -1,4 +1,4 @@
-"""Candidates of a recorded network: blocks of records with fields changed consistently."""
+"""Candidates of a recorded network: blocks of records with consistently changed fields."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ _LARGEST = 2**31 - 1
 
 
 class Candidates:
-    """Variants of one recorded network, each a row of records.
+    """Variants of one recorded network, one row of records per candidate.
 
-    The setters change a field of some layers, and then what follows from it along
-    `Records.producers`: norms, activations, pools and depthwise convolutions carry channels
-    on, the next layers read them, additions demand that both sides agree, concatenations add
-    up, and sizes are computed anew by the shape rules that recorded them. What the trace
-    cannot tell raises InputError, and then nothing has been changed.
+    The setters change a field of some layers and propagate the change along
+    `Records.producers`: norms, activations, pools and depthwise convolutions pass channels
+    on, the next layers read them, additions require both sides to agree, concatenations add
+    up, and sizes are recomputed by the shape rules of the trace. If the trace does not
+    determine the result, InputError is raised and nothing changes.
 
-    The fields of `records` may also be set directly; nothing follows from that.
+    The fields of `records` may also be set directly, without propagation.
 
     Attributes:
-        table: What was traced.
-        records: (n_candidates, n_layers) records of `LAYER_DTYPE`.
+        table: The traced network.
+        records: Records of `LAYER_DTYPE`, of shape (n_candidates, n_layers).
 
-    Example: of `nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))` at 3x8x8,
+    Example: for `nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))` at 3x8x8,
     `table.replace(out_channels={"0": [8, 16]}).count(metrics=["macs"])` gives
     27 x 8 x 36 + 72 x 4 x 16 = 12,384 and 27 x 16 x 36 + 144 x 4 x 16 = 24,768.
     """
 
     def __init__(self, table: Records, n_candidates: int) -> None:
-        """Candidates that are all as traced."""
+        """Create candidates that all equal the traced network."""
         if isinstance(n_candidates, bool) or not isinstance(n_candidates, int) or n_candidates < 0:
             raise InputError(f"n_candidates must be a whole number, got {n_candidates!r}")
         self.table = table
@@ -70,7 +70,7 @@ class Candidates:
         n_threads: int | None = None,
         python_ints: bool = False,
     ) -> dict[str, npt.NDArray[Any]]:
-        """Totals of every candidate, see `count_layers`."""
+        """Return the totals of every candidate; see `count_layers`."""
         return count_layers(
             self.records,
             rules=rules,
@@ -89,29 +89,29 @@ class Candidates:
         input_size: Values | None = None,
         batch: Values | None = None,
     ) -> Candidates:
-        """Changes any of these together, then what follows from all of them.
+        """Change these fields together, and everything that depends on them.
 
-        Values are one whole number for all candidates, or one for each; sizes of windows and
+        Values are one integer for all candidates, or one per candidate; sizes of windows and
         images may be (n_candidates, n_dimensions).
 
         Args:
-            out_channels: {layers: values} of convolutions and linear layers. Layers are a path,
-                a glob of paths, or a tuple of these; what is added up later must get its
-                channels in one call.
-            kernel_size: The same, of convolutions and pools. Where the padding was half the
-                window it stays so, and odd windows keep the size of the image; any other
-                padding stays as it was.
-            stride: The same, of convolutions and pools.
-            groups: The same, of convolutions.
+            out_channels: {layers: values} for convolutions and linear layers. Layers are a
+                path, a glob of paths, or a tuple of these. Layers whose outputs are added must
+                change in one call.
+            kernel_size: {layers: values} for convolutions and pools. Padding of half the window
+                stays half the window, so that odd windows keep the size of the image; other
+                padding is unchanged.
+            stride: {layers: values} for convolutions and pools.
+            groups: {layers: values} for convolutions.
             input_size: Positions of the first input: height and width of an image.
-            batch: Samples in every input, of which dimension 0 must be the batch.
+            batch: Samples in every input; dimension 0 of each must be the batch.
 
         Returns:
-            The candidates themselves.
+            This object.
 
         Raises:
-            InputError: For layers that there are not, for values that cannot be, and where what
-                follows does not fit or cannot be told; then nothing has been changed.
+            InputError: For unknown layers or invalid values, or if dependent layers do not fit
+                or the trace does not determine them; nothing is changed then.
         """
         columns: dict[int, npt.NDArray[Any]] = {}
         fields: set[tuple[int, str]] = set()
@@ -137,33 +137,33 @@ class Candidates:
         return self
 
     def set_out_channels(self, layers: Layers, values: Values) -> None:
-        """Sets output channels, see `change`."""
+        """Set output channels; see `change`."""
         self.change(out_channels={_key(layers): values})
 
     def set_kernel_size(self, layers: Layers, values: Values) -> None:
-        """Sets windows, see `change`."""
+        """Set window sizes; see `change`."""
         self.change(kernel_size={_key(layers): values})
 
     def set_stride(self, layers: Layers, values: Values) -> None:
-        """Sets strides, see `change`."""
+        """Set strides; see `change`."""
         self.change(stride={_key(layers): values})
 
     def set_groups(self, layers: Layers, values: Values) -> None:
-        """Sets groups of convolutions, see `change`."""
+        """Set groups of convolutions; see `change`."""
         self.change(groups={_key(layers): values})
 
     def set_input_size(self, values: Values) -> None:
-        """Sets height and width of the image, see `change`."""
+        """Set height and width of the image; see `change`."""
         self.change(input_size=values)
 
     def set_batch(self, values: Values) -> None:
-        """Sets the number of samples, see `change`."""
+        """Set the number of samples; see `change`."""
         self.change(batch=values)
 
     # ------------------------------------------------------------------------------
 
     def _find(self, what: str, layers: Layers, kinds: Sequence[str]) -> list[int]:
-        """Records of these kinds by module path."""
+        """Return the indices of the records of these kinds whose module paths match."""
         patterns = [layers] if isinstance(layers, str) else layers
         if not isinstance(patterns, Sequence) or not patterns:
             raise InputError(f"{what}: layers must be a path or several, got {layers!r}")
@@ -187,7 +187,7 @@ class Candidates:
         return sorted(found)
 
     def _values(self, name: str, values: Values) -> npt.NDArray[np.int64]:
-        """Positive numbers: one, one a candidate, or several a candidate."""
+        """Return positive integers: one, one per candidate, or several per candidate."""
         array = np.asarray(values)
         if array.dtype.kind not in "iu":
             raise InputError(f"{name} must be whole numbers, got {array.dtype}")
@@ -223,7 +223,7 @@ class Candidates:
     def _per_dimension(
         self, what: str, values: npt.NDArray[np.int64], spatial: int
     ) -> npt.NDArray[np.int64]:
-        """Something that broadcasts to (n_candidates, spatial)."""
+        """Return an array that broadcasts to (n_candidates, spatial)."""
         if values.ndim < 2:  # noqa: PLR2004 - candidates and dimensions
             return values[..., None]
         if values.shape[1:] != (spatial,):
@@ -281,7 +281,7 @@ class Candidates:
         fields: set[tuple[int, str]],
         inputs: dict[int, Shape],
     ) -> None:
-        """Applies changed columns and inputs, and all that follows; or nothing, and raises."""
+        """Apply changed columns and inputs with all dependent changes; on error change nothing."""
         differing = {
             number: shape for number, shape in inputs.items() if not all(map(is_fixed, shape))
         }
@@ -297,7 +297,7 @@ def _key(layers: Layers) -> str | tuple[str, ...]:
 
 
 def number_of_candidates(*changes: ByLayer | Values | None) -> int:
-    """How many candidates these values are for; 1 where all are single numbers."""
+    """Return the number of candidates in these values, 1 if all are single numbers."""
     lengths: list[int] = []
     for change in changes:
         for values in change.values() if isinstance(change, Mapping) else (change,):

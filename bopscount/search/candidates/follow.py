@@ -1,9 +1,9 @@
-"""Rules by which an operation follows changes of its operands.
+"""Rules that propagate changes of operands, by kind of operation.
 
-A rule takes the pass and the record's index, sets the fields that depend on the operands except
-for the sizes, and returns the output shape. It raises Unknown if the trace does not tell, and
-Mismatch if candidates do not fit together. Which rule a kind has follows from its row of the
-core's op table.
+A rule takes the walk and the record's index, sets the fields that depend on the operands except
+for the sizes, and returns the output shape. It raises Unknown if the trace does not determine
+the result, and Mismatch if shapes do not fit together. The rule of a kind follows from its row
+of the core's op table.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _ROWS = {row["name"]: row for row in _core.OP_TABLE}
 
 
 def kinds_with(**facts: str) -> tuple[str, ...]:
-    """Return the kinds whose rows of the op table state these facts, in the table's order.
+    """Return the kinds whose op table rows state these facts, in table order.
 
     Example: `kinds_with(shape="resize")` is `("upsample_nearest", "upsample_linear",
     "upsample_cubic")`.
@@ -50,7 +50,7 @@ def kinds_with(**facts: str) -> tuple[str, ...]:
 
 
 PRODUCTS = kinds_with(weights="product")
-"""Kinds whose channels can be set."""
+"""Kinds whose output channels can be set."""
 CONVOLUTIONS = kinds_with(weights="product", shape="window")
 """Kinds whose groups can be set."""
 POOLS = kinds_with(weights="none", shape="window")
@@ -70,22 +70,22 @@ _MOST_WEIGHTS = 2**62
 _PADDING_MODULE = re.compile(r"(Zero|Constant|Reflection|Replication|Circular)Pad[123]d")
 _COPYING = ("contiguous", "clone", "to")
 IMAGE_RANK = 3
-"""A tensor of at least this rank has positions behind its channels."""
+"""Smallest rank of a tensor that has positions after its channels."""
 
 
 def layouts(kind: str) -> tuple[tuple[int, bool], ...]:
-    """Return (channel axis, batched) as a kind may be recorded, likely ones first."""
+    """Return the possible (channel axis, batched) of a kind, the most likely first."""
     first, last = ((1, True), (1, False)), ((-1, True), (-1, False))
     return last + first if _ROWS[kind]["axis"] == "last" else first + last
 
 
 def spatial_dims(kind: str, rank: int, batched: bool) -> int:
-    """How many dimensions the window has."""
+    """Return the number of window dimensions."""
     return 0 if kind == "linear" else rank - 1 - batched
 
 
 def is_batched(table: Records, index: int) -> bool:
-    """Whether dimension 0 of a channels-first layer is the batch."""
+    """Return whether dimension 0 of a channels-first layer is the batch."""
     shape, traced = table.input_shapes[index], table.records[index]
     return len(shape) > 1 and shape[0] == traced["batch"] and shape[1] == traced["in_channels"]
 
@@ -128,7 +128,7 @@ def _product(walk: Walk, index: int) -> Shape:
 
 
 def _follow_depthwise(walk: Walk, index: int, channels: Size) -> None:
-    """A depthwise convolution has as many groups as channels, whatever comes in."""
+    """Set groups and output channels of a depthwise convolution from its new input channels."""
     column = walk.column(index)
     old, groups = column["in_channels"].copy(), column["groups"].copy()
     follows = (groups == old) & (old != channels)
@@ -146,7 +146,7 @@ def _divides(number: Size, divisor: Size, what: str) -> None:
 
 
 def _per_channel(walk: Walk, index: int, before: int, now: Size, repeats: int = 1) -> None:
-    """Weight and bias of one element a channel, of `before` channels as traced."""
+    """Set a weight and bias of one element per channel, of `before` channels in the trace."""
     traced = walk.table.records[index]
     sizes: list[Size] = []
     for field in ("weight_elements", "bias_elements"):
@@ -244,7 +244,7 @@ def _glu(walk: Walk, index: int) -> Shape:
 
 
 def _elementwise(walk: Walk, index: int) -> Shape:
-    """Operands broadcast; of one whose shape is not recorded the elements are."""
+    """Broadcast the operands; if one shape is not recorded, infer it from its elements."""
     known, hidden = [walk.operand(index, 0)], []
     left = int(walk.table.records["extra_elements"][index])
     for number in range(1, len(walk.flow.operands[index])):
@@ -276,7 +276,7 @@ def _elementwise(walk: Walk, index: int) -> Shape:
 
 
 def _hidden_operand(walk: Walk, index: int, number: int, n_elements: int) -> list[Shape]:
-    """Shapes that an operand of so many elements may have."""
+    """Return the possible shapes of an operand that had `n_elements` elements."""
     out = walk.table.output_shapes[index]
     producer, source, _ = walk.flow.operands[index][number]
     seen = list(broadcastable(out, n_elements))
@@ -348,7 +348,10 @@ def _move(walk: Walk, index: int) -> Shape:
 
 
 def _padded(walk: Walk, index: int, shape: Shape) -> Shape:
-    """A module of torch's pads by what it says; a function maybe by what its input lacks."""
+    """Return the padded shape; raise Unknown if the padding may depend on the input's size.
+
+    Torch's padding modules have fixed amounts; a function call may compute its amounts.
+    """
     before, out = walk.table.input_shapes[index], walk.table.output_shapes[index]
     owner = walk.table.owners[int(walk.table.records["owner"][index])]
     by_module = _PADDING_MODULE.fullmatch(walk.table.nodes[owner.node].class_name)
@@ -380,7 +383,7 @@ FOLLOW_RULES: dict[str, FollowRule] = {
     "elementwise": _elementwise,
     "move": _move,
 }
-"""Op kind -> how its output's shape and its weights follow."""
+"""Op kind -> rule for its output shape and weights."""
 
 NOT_FOLLOWED: dict[str, str] = {
     "invalid": "no op",
@@ -397,4 +400,4 @@ NOT_FOLLOWED: dict[str, str] = {
     "grid_sample": "its grid is an operand",
     "distance": "either operand may be a view",
 }
-"""Op kind -> why a change of shapes that reaches it is an error."""
+"""Op kind -> reason why a change of shapes that reaches it is an error."""

@@ -1,8 +1,8 @@
-"""What follows in a recorded network when fields of some records are changed.
+"""Propagation of changed fields through a recorded network.
 
-The records are gone through in the order they ran. Where an operand, or a record itself,
-differs from what was traced, its shape rule is applied again and its sizes, weights and
-parameters are set; everything else stays. What the trace cannot tell is an error.
+Records are visited in execution order. If an operand of a record or the record itself differs
+from the trace, its shape rule is applied again and its sizes, weights and parameters are set;
+other records stay. If the trace does not determine the result, InputError is raised.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from bopscount.search.candidates.walk import Operand
 
 
 class Dataflow:
-    """What does not change of a table: who feeds whom, and which weights are whose."""
+    """Producers, consumers and weight owners of a table, the same for every candidate."""
 
     def __init__(self, table: Records) -> None:
         self.table = table
@@ -57,23 +57,23 @@ class Dataflow:
             self.first_of_owner.setdefault(owner, index)
 
     def is_constant(self, operand: Operand) -> bool:
-        """Whether an operand does not depend on the network's inputs."""
+        """Return whether an operand does not depend on the network's inputs."""
         producer, number, _ = operand
         if number >= 0:
             return False
         return producer < 0 or self.constant[producer]
 
     def is_leaf(self, index: int) -> bool:
-        """Whether the record is a leaf module's, which owns its parameters."""
+        """Return whether the record belongs to a leaf module, which owns its parameters."""
         return self.table.owners[int(self.table.records["owner"][index])].role == LEAF
 
     def first_call(self, index: int) -> int:
-        """The record of the same module that has its parameters."""
+        """Return the first record of the same module, which holds its parameters."""
         return self.first_of_owner[int(self.table.records["owner"][index])]
 
     @cached_property
     def borrowed_weights(self) -> set[int]:
-        """Elements of weights whose parameters another module owns: which one is not known."""
+        """Sizes, in elements, of weights whose parameters belong to an unknown other module."""
         records = self.table.records
         return {
             int(records["weight_elements"][index])
@@ -86,7 +86,7 @@ class Dataflow:
 
 
 class Propagation:
-    """One pass over the records of a block of candidates."""
+    """Pass over the records of a block of candidates."""
 
     def __init__(
         self,
@@ -96,13 +96,13 @@ class Propagation:
         given: set[tuple[int, str]],
         inputs: dict[int, Shape],
     ) -> None:
-        """Prepares a pass.
+        """Prepare a pass.
 
         Args:
-            flow: Of the table.
-            block: (n_candidates, n_layers) records; only read.
-            changed: Records whose own fields were changed, as columns of candidates.
-            given: Which of their fields, so that they do not follow from others.
+            flow: Dataflow of the table.
+            block: Records of shape (n_candidates, n_layers), read only.
+            changed: Columns of candidates for the records whose own fields were changed.
+            given: Changed fields, by record, which must not follow from others.
             inputs: Shapes of the network's inputs that differ from the traced ones.
         """
         self.flow, self.table, self.block = flow, flow.table, block
@@ -112,7 +112,7 @@ class Propagation:
         self._weights_set: set[int] = set()
 
     def run(self, again: set[int]) -> None:
-        """Fills `columns` and `shapes`; `again` are records that differed before."""
+        """Fill `columns` and `shapes`; `again` holds the records that differed before."""
         own = again | self.columns.keys()
         for index, operands in enumerate(self.flow.operands):
             moved = any(
@@ -141,24 +141,24 @@ class Propagation:
             self.shapes[index] = out
 
     def name(self, index: int) -> str:
-        """The record in an error."""
+        """Return the name of a record for an error."""
         path = self.table.owner_path(int(self.table.records["owner"][index]))
         return f"{path or 'the model'} (layer {index}, {self.table.ops[index]})"
 
-    # --- what rules ask for ------------------------------------------------------
+    # --- queries by rules --------------------------------------------------------
 
     def column(self, index: int) -> npt.NDArray[Any]:
-        """The record of every candidate, to be changed."""
+        """Return the record of every candidate, writable."""
         if index not in self.columns:
             self.columns[index] = self.block[:, index].copy()
         return self.columns[index]
 
     def current(self, index: int) -> npt.NDArray[Any]:
-        """The record of every candidate, to be read."""
+        """Return the record of every candidate, read only."""
         return self.columns.get(index, self.block[:, index])
 
     def operand(self, index: int, number: int) -> Shape:
-        """Shape of an operand, or Unknown."""
+        """Return the current shape of an operand, or raise Unknown."""
         operands = self.flow.operands[index]
         if number == 0:
             seen = self.table.input_shapes[index]
@@ -176,7 +176,7 @@ class Propagation:
         return now
 
     def _base(self, operand: Operand, seen: Traced | None) -> tuple[Traced, Shape]:
-        """Traced and current shape of what an operand is or is a view of."""
+        """Return the traced and the current shape of the tensor that an operand is or views."""
         producer, number, _ = operand
         if producer >= 0:
             traced = self.table.output_shapes[producer]
@@ -189,16 +189,16 @@ class Propagation:
         return seen, seen
 
     def is_still(self, index: int, number: int) -> bool:
-        """Whether an operand is what it was in every candidate."""
+        """Return whether an operand is unchanged in every candidate."""
         producer, number, _ = self.flow.operands[index][number]
         return producer not in self.shapes and number not in self.inputs
 
     def base_of(self, index: int, number: int) -> tuple[Traced, Shape]:
-        """The same as `operand` for what a view is of."""
+        """Return the traced and the current shape of the tensor that an operand is or views."""
         return self._base(self.flow.operands[index][number], None)
 
     def window_shape(self, index: int, spatial: int, shape: Shape) -> Shape:
-        """What a convolution, pooling or linear layer makes of a shape."""
+        """Return the output shape of a convolution, pooling or linear layer."""
         shapes, bad = _core.changed_shapes(
             self.column(index), spatial, columns(shape, self.n_candidates)
         )
@@ -208,10 +208,10 @@ class Propagation:
         traced = self.table.output_shapes[index]
         return tuple(size_of(shapes[:, axis].copy(), size) for axis, size in enumerate(traced))
 
-    # --- what is set --------------------------------------------------------------
+    # --- updates ------------------------------------------------------------------
 
     def set_weights(self, index: int, weights: Size, biases: Size) -> None:
-        """Sets a layer's weight and bias elements, and its parameters by as many."""
+        """Set weight and bias elements of a layer, and its parameters accordingly."""
         traced, column = self.table.records[index], self.column(index)
         old = int(traced["weight_elements"] + traced["bias_elements"])
         column["weight_elements"], column["bias_elements"] = weights, biases
@@ -229,7 +229,7 @@ class Propagation:
                 raise Unknown("its module does several things")
             return
         further = int(traced["params"]) - old
-        # Fewer than there are channels: scalars, such as a quantiser's step.
+        # Fewer further parameters than channels are scalars, such as a quantiser's step.
         scalars = 0 <= further < min(traced["in_channels"], traced["out_channels"])
         if not (scalars or further == 0):
             raise Unknown("its parameters are not its weight and bias alone")
@@ -237,7 +237,7 @@ class Propagation:
             column[field] = traced[field] - old + weights + biases
 
     def _check_calls(self) -> None:
-        """Every call of a module has its weight."""
+        """Raise InputError if the calls of one module differ in their weight."""
         owners = self.table.records["owner"]
         for first in sorted(self._weights_set):
             for index in np.flatnonzero(owners == owners[first]).tolist():

@@ -1,4 +1,4 @@
-"""Counting blocks of records: one row a candidate."""
+"""Counts of blocks of records, one row per candidate."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ def count_layers(
     n_threads: int | None = None,
     python_ints: bool = False,
 ) -> dict[str, npt.NDArray[Any]]:
-    """Counts a block of candidates' records; every field may differ between candidates.
+    """Count a block of candidates' records; every field may differ between candidates.
 
-    Nothing is copied or converted: a memory-mapped block, or every other candidate of one, is
-    read where it lies. Results do not depend on the number of threads.
+    Nothing is copied or converted: memory-mapped and strided blocks are read in place. Results
+    do not depend on the number of threads.
 
     Args:
-        records: (n_candidates, n_layers) records of `LAYER_DTYPE`, as `Records.candidates`
-            makes them; (n_layers,) is one candidate.
+        records: Records of `LAYER_DTYPE`, of shape (n_candidates, n_layers) as in
+            `Candidates.records`, or (n_layers,) for one candidate.
         rules: "torchstat" or "full", see `count`.
-        metrics: A name or names among those of `Totals`, such as ("macs", "params"); None for
-            all that are integers.
-        n_threads: Threads that count; None for one a core.
-        python_ints: Return Python's integers (dtype object), which have no largest one.
+        metrics: A name or names of `Totals`, such as ("macs", "params"); None for all
+            integer metrics.
+        n_threads: Number of threads; None for one per core.
+        python_ints: Return arbitrary-precision Python integers (dtype object).
 
     Returns:
-        For each metric an int64 array of n_candidates totals. Example: two candidates of
+        An int64 array of n_candidates totals for each metric. Example: two candidates of
         a linear layer, 3 -> 4 and 3 -> 8, have {"macs": [12, 24]}.
 
     Raises:
-        InputError: For an argument that cannot be used; for a record that cannot be counted,
-            naming candidate and layer.
+        InputError: For an invalid argument; for a record that cannot be counted, naming
+            candidate and layer.
         OverflowError: If a cost of one layer is over 2**63 - 1, or if a total is and
             python_ints is False; it names the candidate, and the layer if it is one.
     """
@@ -63,7 +63,7 @@ def count_layers(
 
 
 def check_block(records: Any) -> npt.NDArray[Any]:
-    """`records` with two dimensions, or InputError."""
+    """Return `records` with two dimensions; raise InputError for anything else."""
     if not isinstance(records, np.ndarray) or records.dtype != _core.LAYER_DTYPE:
         raise InputError(
             "records must be a numpy array of bopscount.LAYER_DTYPE, "

@@ -1,9 +1,8 @@
-"""Shapes of very many candidates at once, and what an operand's shape tells.
+"""Shapes of very many candidates at once, and inference from traced shapes.
 
-A shape is a tuple of sizes; a size is an int where all candidates have the same, else an
-int64 array with one value a candidate. What is known of an operand is its shape as it was
-traced; where that can be explained in several ways which differ for the candidates, nothing
-is guessed: `Unknown` is raised.
+A shape is a tuple of sizes; a size is an int if all candidates agree, else an int64 array with
+one value per candidate. Only the traced shape of an operand is known. If it has several
+explanations that differ for the candidates, `Unknown` is raised rather than one guessed.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ Shape = tuple[Size, ...]
 Traced = tuple[int, ...]
 
 
-class Unknown(Exception):  # noqa: N818 - no error of the caller's: it is given a name first
-    """Why a shape cannot be told."""
+class Unknown(Exception):  # noqa: N818 - internal: raised again as InputError with a name
+    """Shape that the trace does not determine; the message is the reason."""
 
 
 class Mismatch(Exception):  # noqa: N818
-    """What does not fit together, and in which candidates."""
+    """Shapes that do not fit together, with a mask of the candidates (`bad`)."""
 
     def __init__(self, what: str, bad: npt.NDArray[np.bool_] | bool = True) -> None:
         super().__init__(what)
@@ -34,31 +33,31 @@ class Mismatch(Exception):  # noqa: N818
 
 
 def mismatch(what: str, bad: npt.NDArray[np.bool_], *sizes: Size) -> Mismatch:
-    """A Mismatch that tells the sizes of the first bad candidate where `what` has braces."""
+    """Return a Mismatch with the sizes of the first bad candidate in the braces of `what`."""
     first = int(np.argmax(bad))
     told = (size if isinstance(size, int) else int(size[first]) for size in sizes)
     return Mismatch(what.format(*told), bad)
 
 
 def size_of(values: npt.NDArray[np.int64], traced: int) -> Size:
-    """The int if no candidate differs from what was traced."""
+    """Return the values, or the traced int if no candidate differs from it."""
     return traced if bool((values == traced).all()) else values
 
 
 def is_fixed(size: Size) -> bool:
-    """Whether no candidate differs."""
+    """Return whether all candidates have the traced size."""
     return isinstance(size, int)
 
 
 def same(one: Shape, other: Shape) -> bool:
-    """Whether two shapes are equal in every candidate."""
+    """Return whether two shapes are equal in every candidate."""
     return len(one) == len(other) and all(
         bool(np.all(np.equal(a, b))) for a, b in zip(one, other, strict=True)
     )
 
 
 def elements(shape: Shape) -> Size:
-    """Product of the sizes."""
+    """Return the product of the sizes."""
     total: Size = 1
     for size in shape:
         total = total * size
@@ -66,7 +65,7 @@ def elements(shape: Shape) -> Size:
 
 
 def columns(shape: Shape, n_candidates: int) -> npt.NDArray[np.int64]:
-    """(n_candidates, rank), as the core takes it."""
+    """Return the shape as the core takes it, an array of shape (n_candidates, rank)."""
     table = np.empty((n_candidates, len(shape)), np.int64)
     for axis, size in enumerate(shape):
         table[:, axis] = size
@@ -74,7 +73,7 @@ def columns(shape: Shape, n_candidates: int) -> npt.NDArray[np.int64]:
 
 
 def only(shapes: Iterable[Shape], otherwise: str) -> Shape:
-    """The shape that all explanations agree on."""
+    """Return the shape that all explanations agree on, or raise Unknown."""
     found: list[Shape] = []
     for shape in shapes:
         if not found:
@@ -87,24 +86,24 @@ def only(shapes: Iterable[Shape], otherwise: str) -> Shape:
 
 
 def through_view(traced: Traced, now: Shape, seen: Traced) -> list[Shape]:
-    """Shapes that a view may have for the candidates.
+    """Return the possible shapes of a view for the candidates.
 
-    It turns and merges whole axes of its base; or if it cannot have done that, it leaves the
-    axes alone in which candidates differ, and reshapes or cuts the others.
+    A view permutes and merges whole axes of its base. If that does not explain it, it keeps
+    the axes in which candidates differ, and reshapes or slices the others.
 
     Args:
-        traced: The base's shape as it was traced.
-        now: The base's shape for the candidates.
-        seen: The view's shape as it was traced.
+        traced: Traced shape of the base.
+        now: Shape of the base for the candidates.
+        seen: Traced shape of the view.
 
-    Example: (2, 64, 7, 7) seen as (2, 3136) has merged three axes, so that 32 channels give
+    Example: (2, 64, 7, 7) viewed as (2, 3136) merges three axes, so that 32 channels give
     (2, 1568).
     """
     return list(_turned(traced, now, seen)) or list(_beside_fixed(traced, now, seen))
 
 
 def _turned(traced: Traced, now: Shape, seen: Traced) -> Iterator[Shape]:
-    """Every way of putting each axis of the base whole into an axis of the view."""
+    """Yield the shape for every assignment of whole base axes to axes of the view."""
     moving = [axis for axis, size in enumerate(traced) if size != 1 or not is_fixed(now[axis])]
 
     def place(at: int, room: list[int], shape: list[Size]) -> Iterator[Shape]:
@@ -125,7 +124,10 @@ def _turned(traced: Traced, now: Shape, seen: Traced) -> Iterator[Shape]:
 
 
 def _beside_fixed(traced: Traced, now: Shape, seen: Traced) -> Iterator[Shape]:
-    """Every way of finding the axes that differ again; the others are reshaped, cut or repeated."""
+    """Yield the shape for every placement of the differing axes in the view.
+
+    The other axes are reshaped, sliced or repeated.
+    """
     differing = [axis for axis, size in enumerate(now) if not is_fixed(size)]
     fixed = [size for axis, size in enumerate(traced) if axis not in differing]
     for targets in permutations(range(len(seen)), len(differing)):
@@ -143,7 +145,7 @@ def _beside_fixed(traced: Traced, now: Shape, seen: Traced) -> Iterator[Shape]:
 
 
 def broadcast(shapes: Iterable[Shape]) -> Shape:
-    """The shape that operands broadcast to, or Mismatch."""
+    """Return the shape that operands broadcast to, or raise Mismatch."""
     out: list[Size] = []
     for shape in shapes:
         out = [*(1 for _ in range(len(shape) - len(out))), *out]
@@ -162,7 +164,7 @@ def broadcast(shapes: Iterable[Shape]) -> Shape:
 
 
 def broadcastable(out: Traced, n_elements: int) -> Iterator[Traced]:
-    """Shapes of so many elements that broadcast to `out`: each axis whole, or 1."""
+    """Yield the shapes of `n_elements` elements that broadcast to `out`: each axis whole, or 1."""
     for whole in product((False, True), repeat=len(out)):
         shape = tuple(size if one else 1 for size, one in zip(out, whole, strict=True))
         if prod(shape) == n_elements and all(
@@ -172,7 +174,7 @@ def broadcastable(out: Traced, n_elements: int) -> Iterator[Traced]:
 
 
 def reduced(traced: Traced, now: Shape, out: Traced) -> Iterator[Shape]:
-    """Shapes after a reduction: every choice of axes that gives what was traced."""
+    """Yield the shapes after a reduction, for every choice of axes that fits the trace."""
     for gone in product((False, True), repeat=len(traced)):
         kept = [axis for axis, one in enumerate(gone) if not one]
         if tuple(traced[axis] for axis in kept) == out:
@@ -182,7 +184,7 @@ def reduced(traced: Traced, now: Shape, out: Traced) -> Iterator[Shape]:
 
 
 def trailing(traced: Traced, now: Shape, n_elements: int) -> Iterator[Any]:
-    """Elements of the last axes, for every number of them that had n_elements."""
+    """Yield the elements of the last axes, for every number of axes that had n_elements."""
     for first in range(len(traced)):
         if prod(traced[first:]) == n_elements:
             yield (elements(now[first:]),)

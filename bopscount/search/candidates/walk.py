@@ -33,7 +33,7 @@ class Flow(Protocol):
 
 
 class Walk(Protocol):
-    """One pass over the records of a block of candidates."""
+    """Pass over the records of a block of candidates."""
 
     @property
     def flow(self) -> Flow:
@@ -45,13 +45,13 @@ class Walk(Protocol):
 
     @property
     def given(self) -> set[tuple[int, str]]:
-        """Fields that the caller set, by record, which must not follow from others."""
+        """Fields set by the caller, by record, which must not follow from others."""
 
     def operand(self, index: int, number: int) -> Shape:
         """Return the current shape of an operand, or raise Unknown."""
 
     def base_of(self, index: int, number: int) -> tuple[Traced, Shape]:
-        """Return the traced and the current shape of the tensor that an operand views."""
+        """Return the traced and the current shape of the tensor that an operand is or views."""
 
     def is_still(self, index: int, number: int) -> bool:
         """Return whether an operand is unchanged in every candidate."""

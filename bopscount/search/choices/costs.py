@@ -14,7 +14,7 @@ _LARGEST = np.iinfo(np.int64).max
 
 
 def slots_from_costs(costs: Mapping[str, Any]) -> list[ChoiceSlot]:
-    """Slots of one state each; see `ChoiceTable.from_costs`."""
+    """Return slots of one state each; see `ChoiceTable.from_costs`."""
     if not isinstance(costs, Mapping) or not costs:
         raise InputError(
             "costs must be a dict of metric -> costs by slot and alternative, such as "

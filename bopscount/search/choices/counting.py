@@ -1,4 +1,4 @@
-"""Counting the candidates of a choice table in the core."""
+"""Counts of a choice table's candidates by the core."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from bopscount.errors import InputError
 from bopscount.search.choices.slots import Slots
 
 _BLOCK = 1 << 16
-"""Candidates that Python works on at a time, where it must."""
+"""Candidates per block of work in Python."""
 _HALF = 32
 
 
 class Counter:
-    """The core's tables of some slots, made when they are first needed."""
+    """Core tables of some slots, built on first use."""
 
     def __init__(self, metrics: Sequence[str], slots: Slots) -> None:
         self._metrics, self._slots = metrics, slots
@@ -31,7 +31,7 @@ class Counter:
         n_threads: int,
         arrays: list[npt.NDArray[np.int64]],
     ) -> None:
-        """Fills `arrays`, one a metric."""
+        """Fill `arrays`, one per metric."""
         table = self._tables.get(names)
         if table is None:
             costs = np.stack([self._column(name) for name in names], axis=-1)
@@ -50,7 +50,7 @@ class Counter:
     def count_python_ints(
         self, rows: npt.NDArray[Any], name: str, n_threads: int
     ) -> npt.NDArray[np.object_]:
-        """One metric, from the sums of the costs' upper and lower halves."""
+        """Return the sums of one metric, from those of the costs' upper and lower 32 bits."""
         column = self._column(name)
         table = self.make_table(
             np.stack([column >> _HALF, column & ((1 << _HALF) - 1)], axis=-1),
@@ -67,7 +67,7 @@ class Counter:
         return found
 
     def make_table(self, costs: npt.NDArray[np.int64]) -> _core.ChoiceTable:
-        """Of costs by (row, metric), all slots' rows on end."""
+        """Return the core's table for costs of shape (n_rows, n_metrics), slot after slot."""
         return _core.ChoiceTable(
             np.array([len(slot.next_states) for slot in self._slots], np.int64),
             np.array([slot.n_alternatives for slot in self._slots], np.int64),
@@ -80,7 +80,7 @@ class Counter:
         return np.concatenate([slot.costs[..., index].ravel() for slot in self._slots])
 
     def _explain(self, error: Exception, first_candidate: int = 0) -> str:
-        """What the core says, in terms of the slots."""
+        """Return the text of an error of the core, in terms of the slots."""
         where = vars(error)
         if "slot" not in where:
             return str(error)
@@ -96,7 +96,7 @@ class Counter:
 
 
 def check_rows(choices: Any, n_slots: int) -> npt.NDArray[Any]:
-    """`choices` with two dimensions, or InputError."""
+    """Return `choices` with two dimensions; raise InputError for anything else."""
     rows: npt.NDArray[Any] = choices
     if type(rows) is not np.ndarray:
         try:

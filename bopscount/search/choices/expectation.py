@@ -12,14 +12,14 @@ from bopscount.search.choices.slots import NO_STATE, Slots
 
 _TOLERANCES = {torch.float16: 1e-2, torch.bfloat16: 4e-2, torch.float32: 1e-5}
 _TOLERANCE = 1e-9
-"""Of double precision: how far from 1 a sum of probabilities may be."""
+"""Largest distance from 1 of a sum of probabilities in double precision."""
 
 
 def expected_cost(slots: Slots, metric: int, given: Any, are_logits: bool) -> Tensor:
-    """The mean cost where every slot chooses by itself.
+    """Return the mean cost if every slot chooses independently.
 
-    Slots with several states are followed forwards: with what probability each state is
-    reached, from what the slots before choose.
+    Slots with several states are traversed forwards: the choices of the earlier slots give the
+    probability of each state.
     """
     name = "logits" if are_logits else "probabilities"
     rows = _rows(given, slots, name)
@@ -39,7 +39,7 @@ def expected_cost(slots: Slots, metric: int, given: Any, are_logits: bool) -> Te
 
 
 def _rows(given: Any, slots: Slots, name: str) -> list[Tensor]:
-    """One 1-D tensor a slot, in double precision where the device has it."""
+    """Return one 1-D tensor per slot, in double precision if the device has it."""
     if not isinstance(given, (Tensor, list, tuple)):
         raise InputError(
             f"{name} must be a tensor of shape (n_slots, n_alternatives), or a list of one "

@@ -1,18 +1,19 @@
 """Uniform samples of the candidates within budgets.
 
-What a choice costs above the cheapest way on from there is its slack; a candidate is within
-a budget if its slacks add up to no more than the budget leaves. Slacks are rounded down to
-steps of a grid, and the candidates within it counted backwards, slot by slot, as exact
-integers. A number below that count, drawn uniformly, is a candidate drawn uniformly from all
-that are within the grid: those within the budgets and some that are slightly over, which
-are drawn again.
+The slack of a choice is its extra cost over the cheapest way to continue; a candidate is within
+a budget if its slacks add up to at most the budget less the cheapest candidate's cost. Slacks
+are rounded down to steps of a grid, and the candidates within the grid are counted backwards,
+slot by slot, as exact integers. A uniform random number below that count is a uniform sample of
+the candidates within the grid: those within the budgets, and some slightly over, which are
+rejected and drawn again.
 
-How often? With one budget, one state a slot and at least n_slots**2 steps, at least one of
-1 + sum(n_alternatives - 1) draws is within the budget: who is over it by rounding alone gets
-within by giving up its greatest slack, and a candidate can come from no more than so many others
-that way (M. Dyer, Approximate counting by dynamic programming, STOC 2003). In practice, and
-with several budgets and states, it is a matter of the grid, which is refined where many are
-drawn in vain. Where even the finest grid finds too few, there are few to find, and they are listed.
+Acceptance rate: with one budget, one state per slot and at least n_slots**2 steps, at least one
+of 1 + sum(n_alternatives - 1) draws is within the budget. A candidate that is over only by
+rounding gets within if it gives up its greatest slack, and at most sum(n_alternatives - 1)
+candidates lead to the same one that way (M. Dyer, Approximate counting by dynamic programming,
+STOC 2003). In practice, and with several budgets and states, the rate depends on the grid, which
+is refined if many draws are rejected. If even the finest grid accepts too few, the candidates
+are few and are listed.
 """
 
 from __future__ import annotations
@@ -28,35 +29,35 @@ import numpy.typing as npt
 from bopscount.search.choices.slots import NO_STATE, Slots, count_paths, rests
 
 Integers = npt.NDArray[Any]
-"""int64, or Python's integers where those could overflow."""
+"""int64, or Python integers where int64 could overflow."""
 
 _CELLS = 4096
-"""Of a state's first grid, whatever the number of budgets."""
+"""Cells of a state's first grid, for any number of budgets."""
 _ALL_CELLS = 1 << 21
-"""Of the finest grids of all states together."""
+"""Most cells of all states' grids together."""
 _ACCEPTED = 0.25
-"""With fewer draws than this within the budgets, a finer grid pays."""
+"""Acceptance rate below which a finer grid pays."""
 _RARE = 1 / 512
-"""With fewer than this, and no finer grid, there may be few enough to list them."""
+"""Acceptance rate below which, without a finer grid, candidates may be few enough to list."""
 _VAIN_DRAWS = 1 << 18
-"""So many draws in vain are enough."""
+"""Number of draws after which sampling gives up if all were rejected."""
 _LISTING_STEPS = 1 << 20
 _BATCH = 1 << 14
 _FEW_DRAWS = 1 << 10
-"""Fewer than these say little, and cost less than a finer grid."""
+"""Number of draws below which the rate is uncertain, and drawing cheaper than a finer grid."""
 
 
 class NothingFoundError(Exception):
-    """There is no candidate within all budgets, or none was found."""
+    """No candidate is within all budgets, or none was found."""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What is left of a budget for slack.
+    """Part of a budget that is left for slack.
 
     Attributes:
         left: The budget less the cheapest candidate's cost.
-        slacks: For each slot, by (state, alternative); -1 where there is no way on.
+        slacks: Slacks of each slot by (state, alternative); -1 if no candidate continues there.
     """
 
     left: int
@@ -64,12 +65,12 @@ class Budget:
 
     @property
     def most(self) -> int:
-        """No candidate's slacks add up to more."""
+        """Upper bound of the sum of a candidate's slacks."""
         return sum(max(map(max, rows)) for rows in self.slacks)
 
 
 def budget_of(slots: Slots, metric: int, limit: int) -> Budget | None:
-    """The budget `limit`; None if no candidate can exceed it.
+    """Return the budget `limit`, or None if no candidate can exceed it.
 
     Raises:
         NothingFoundError: If no candidate is within it.
@@ -97,7 +98,7 @@ def budget_of(slots: Slots, metric: int, limit: int) -> Budget | None:
 
 
 class Sampler:
-    """Draws candidates within budgets; what was worked out is kept for the next draw."""
+    """Sampler of the candidates within budgets; keeps its grid or list for the next draw."""
 
     def __init__(self, slots: Slots, budgets: Sequence[Budget]) -> None:
         self._slots, self._budgets = slots, budgets
@@ -108,10 +109,10 @@ class Sampler:
         self._drawn = self._accepted = 0
 
     def draw(self, n: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-        """`n` independent candidates, of shape (n, n_slots).
+        """Draw `n` independent candidates, of shape (n, n_slots).
 
         Raises:
-            NothingFoundError: If there are none, or many draws were in vain.
+            NothingFoundError: If there are none, or many draws were all rejected.
         """
         found = [np.zeros((0, len(self._slots)), np.int64)]
         missing = n
@@ -131,7 +132,7 @@ class Sampler:
         return np.concatenate(found)
 
     def _improve(self) -> None:
-        """A finer grid or a list, if too many draws are in vain."""
+        """Refine the grid or list the candidates, if too many draws are rejected."""
         if self._drawn < _FEW_DRAWS:
             return
         if self._accepted < _ACCEPTED * self._drawn and self._can_refine():
@@ -175,10 +176,10 @@ class Sampler:
 
 
 class _Grid:
-    """How many ways to the end are within the budgets, slacks rounded down to steps.
+    """Numbers of paths to the end within the budgets, slacks rounded down to steps.
 
     Attributes:
-        total: All of them.
+        total: Number of candidates within the grid.
         is_exact: Whether the steps are single units, so that nothing is rounded.
     """
 
@@ -187,7 +188,7 @@ class _Grid:
         steps = [-(-(budget.left + 1) // size) for budget in budgets]
         self._tops = [budget.left // step for budget, step in zip(budgets, steps, strict=True)]
         self.is_exact = all(step == 1 for step in steps)
-        # Of each slot and budget, by (state, alternative): one more than fits where it cannot be.
+        # Steps of each slot and budget by (state, alternative); top + 1 if it never fits.
         self._units = [
             [
                 np.array(
@@ -201,7 +202,7 @@ class _Grid:
             ]
             for index in range(len(slots))
         ]
-        # [slot][state, what is left of each budget in steps] -> ways
+        # [slot][state, steps left of each budget] -> number of paths
         self._ways = self._count(exact_dtype(count_paths(slots)))
         start = [0, *self._tops]
         self.total = int(self._ways[0][tuple(start)])
@@ -222,14 +223,14 @@ class _Grid:
         return found[::-1]
 
     def draw(self, n: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-        """`n` candidates within the grid, each as likely."""
+        """Draw `n` candidates uniformly from those within the grid."""
         ranks = uniform_integers(self.total, n, rng).astype(self._ways[0].dtype, copy=False)
         choices = np.zeros((n, len(self._slots)), np.int64)
         state = np.zeros(n, np.intp)
         left = [np.full(n, top) for top in self._tops]
         for index, (slot, units) in enumerate(zip(self._slots, self._units, strict=True)):
             ways = self._ways[index + 1]
-            open_ = np.arange(n)  # those that have not chosen yet
+            open_ = np.arange(n)  # candidates that have not chosen yet
             for choice in range(slot.n_alternatives):
                 from_state = state[open_]
                 after = slot.next_states[from_state, choice]
@@ -246,7 +247,7 @@ class _Grid:
                 taking = np.flatnonzero(can)[takes]
                 chosen = open_[taking]
                 choices[chosen, index] = choice
-                # Whoever has chosen leaves the loop, so its state may change already.
+                # A candidate that has chosen leaves the loop, so its state may change already.
                 state[chosen] = after[taking]
                 for of, part in zip(left, rest, strict=True):
                     of[chosen] = part[taking]
@@ -255,7 +256,7 @@ class _Grid:
 
 
 def list_within(slots: Slots, budgets: Sequence[Budget]) -> npt.NDArray[np.int64] | None:
-    """All candidates within the budgets; None if that takes too long."""
+    """Return all candidates within the budgets, or None if that takes too long."""
     found: list[tuple[int, ...]] = []
     stack: list[tuple[tuple[int, ...], int, tuple[int, ...]]] = [
         ((), 0, tuple(budget.left for budget in budgets))
@@ -278,12 +279,12 @@ def list_within(slots: Slots, budgets: Sequence[Budget]) -> npt.NDArray[np.int64
 
 
 def exact_dtype(largest: int) -> type:
-    """int64 for numbers up to `largest` if it holds them, else Python's integers."""
+    """Return int64 if it holds numbers up to `largest`, else object (Python integers)."""
     return np.int64 if largest <= np.iinfo(np.int64).max else object
 
 
 def uniform_integers(below: int, n: int, rng: np.random.Generator) -> Integers:
-    """`n` integers from 0 to `below` - 1, each as likely, however large."""
+    """Draw `n` integers uniformly from 0 to `below` - 1, of any size."""
     if exact_dtype(below) is np.int64:
         return rng.integers(0, below, n)
     n_bits = (below - 1).bit_length()

@@ -1,4 +1,4 @@
-"""What a choice table knows of each slot, and the best ways through the slots."""
+"""Slots of a choice table, and the cheapest and most expensive paths through them."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ NO_STATE = -1
 
 @dataclass(frozen=True, slots=True)
 class ChoiceSlot:
-    """One place of a network, where one of several alternatives is chosen.
+    """Place in a network where one of several alternatives is chosen.
 
-    What an alternative costs may depend on what reaches the slot: each input that can is a
-    state. A choice in a state costs something and leads to a state of the next slot.
+    The cost of an alternative may depend on the slot's input: each possible input is a state.
+    A choice in a state has a cost and leads to a state of the next slot.
 
     Attributes:
         costs: int64, of shape (n_states, n_alternatives, n_metrics).
-        next_states: int32, of shape (n_states, n_alternatives); -1 where the alternative
-            cannot take that input.
-        inputs: What each state is, in words.
-        reasons: Why, by (state, alternative), an alternative cannot take an input.
+        next_states: int32, of shape (n_states, n_alternatives); -1 if the alternative cannot
+            take that input.
+        inputs: Description of each state.
+        reasons: Reason why an alternative cannot take an input, by (state, alternative).
     """
 
     costs: npt.NDArray[np.int64]
@@ -34,7 +34,7 @@ class ChoiceSlot:
 
     @property
     def n_alternatives(self) -> int:
-        """How many there are to choose from."""
+        """Number of alternatives."""
         return int(self.next_states.shape[1])
 
 
@@ -42,7 +42,7 @@ Slots = Sequence[ChoiceSlot]
 
 
 def count_paths(slots: Slots) -> int:
-    """How many ways lead through all slots."""
+    """Return the number of paths through all slots."""
     ways = [1]
     for slot in reversed(slots):
         ways = [
@@ -53,11 +53,11 @@ def count_paths(slots: Slots) -> int:
 
 
 def rests(slots: Slots, metric: int, sign: int = 1) -> list[list[int | None]]:
-    """For each slot and state the least cost from there to the end, None if there is no way.
+    """Return the least cost from each slot and state to the end, None if there is no path.
 
     Args:
         slots: The slots.
-        metric: Which cost.
+        metric: Index of the metric.
         sign: -1 for the greatest cost, as a negative number.
     """
     found: list[list[int | None]] = [[0]]
@@ -77,7 +77,7 @@ def rests(slots: Slots, metric: int, sign: int = 1) -> list[list[int | None]]:
 
 
 def best_path(slots: Slots, metric: int, sign: int = 1) -> tuple[list[int], int]:
-    """The choices that cost least (with sign -1: most), the first of equals, and their cost."""
+    """Return the cheapest choices, the first on ties, and their cost (sign -1: most expensive)."""
     to_end = rests(slots, metric, sign)
     state, choices = 0, []
     for index, slot in enumerate(slots):
@@ -95,7 +95,7 @@ def best_path(slots: Slots, metric: int, sign: int = 1) -> tuple[list[int], int]
 
 
 def slot_to_dict(slot: ChoiceSlot) -> dict[str, Any]:
-    """As plain data."""
+    """Return a slot as plain data."""
     return {
         "costs": slot.costs.tolist(),
         "next_states": slot.next_states.tolist(),
@@ -105,7 +105,7 @@ def slot_to_dict(slot: ChoiceSlot) -> dict[str, Any]:
 
 
 def slot_from_dict(data: dict[str, Any]) -> ChoiceSlot:
-    """The reverse of `slot_to_dict`."""
+    """Return the slot of a `slot_to_dict` result."""
     return ChoiceSlot(
         np.array(data["costs"], np.int64),
         np.array(data["next_states"], np.int32),

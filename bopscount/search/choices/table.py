@@ -1,4 +1,4 @@
-"""Choice search: what candidates cost that choose one alternative for each slot."""
+"""Choice tables: costs of candidates that choose one alternative per slot."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ if TYPE_CHECKING:
 
 _OPS, _OPS_X64, _SCALE = "ops", "ops_x64", 64
 _FEW = 4096
-"""So many candidates are no work for several threads."""
+"""Number of candidates up to which one thread is the default."""
 
 
 class ChoiceTable:
     """Slots x alternatives with costs, for single-path and once-for-all search spaces.
 
-    A network is a chain of slots, each of which is one of several alternatives; a candidate
-    is one alternative a slot, by number. Made by `ChoiceTable.trace` from modules, or by
-    `ChoiceTable.from_costs` from numbers; needs no torch then, and pickles.
+    A network is a chain of slots with several alternatives each; a candidate is one alternative
+    number per slot. Built by `ChoiceTable.trace` from modules, or by `ChoiceTable.from_costs`
+    from numbers; needs no torch afterwards, and can be pickled.
 
     Attributes:
-        metrics: What is counted, in order; "ops" can be asked for beside "ops_x64".
-        slots: What is known of each slot.
-        notes: Sentences on what the numbers rest on: ops without a rule, assumptions.
+        metrics: Names of the metrics, in order; "ops" is available along with "ops_x64".
+        slots: Costs and states of each slot.
+        notes: Sentences on ops without a rule, and on assumptions.
 
     Example: `ChoiceTable.from_costs({"macs": [[1, 2], [10, 20, 30]]}).count([[1, 2]])` is
     {"macs": array([32])}.
@@ -58,7 +58,7 @@ class ChoiceTable:
     ) -> None:
         self.metrics, self.slots, self.notes = tuple(metrics), tuple(slots), tuple(notes)
         self.n_candidates: int = count_paths(self.slots)
-        """How many candidates there are, those left out that cannot be run."""
+        """Number of candidates that can be run."""
         if self.n_candidates == 0:
             reasons = [reason for slot in self.slots for reason in slot.reasons.values()]
             raise InputError(f"slots have no candidate that can be run: {reasons[0]}")
@@ -67,15 +67,15 @@ class ChoiceTable:
 
     @classmethod
     def from_costs(cls, costs: Mapping[str, Any]) -> ChoiceTable:
-        """A table from numbers.
+        """Build a table from numbers.
 
         Args:
             costs: For each metric an array of shape (n_slots, n_alternatives), or a sequence
-                of n_slots sequences where slots differ in length: integers of at least 0. A
-                metric is one of `Totals` or any other name, "energy_nj".
+                of n_slots sequences if slots differ in length: integers of at least 0. A
+                metric is one of `Totals` or any other name, such as "energy_nj".
 
         Raises:
-            InputError: For anything else, naming metric, slot and value.
+            InputError: For invalid costs, naming metric, slot and value.
         """
         return cls(tuple(costs), slots_from_costs(costs))
 
@@ -93,29 +93,29 @@ class ChoiceTable:
         strict: bool = False,
         bits: Any = None,
     ) -> ChoiceTable:
-        """A table from modules, each traced at the inputs that reach its slot.
+        """Build a table from modules, each traced at the inputs that reach its slot.
 
-        A candidate costs what `scan(nn.Sequential(*chosen), input_size)` says. Alternatives of
-        a slot may hand on different shapes, dtypes or bit widths: then those of later slots are
-        traced for each that reaches them, once for each module and input. Parameters that
-        several slots share are counted where they are chosen first.
+        A candidate costs the same as `scan(nn.Sequential(*chosen), input_size)`. If alternatives
+        of a slot return different shapes, dtypes or bit widths, those of later slots are traced
+        for each of them, once per module and input. Parameters that several slots share are
+        counted where they are chosen first.
 
         Args:
             slots: For each slot a list of alternatives: modules, callables that build one
                 (see `scan`), or None to skip the slot. A module alone is a slot without a choice.
             input_size: Shape of one sample of the first slot's input, (3, 224, 224).
-            batch_size: Samples.
+            batch_size: Number of samples.
             dtype: Dtype of the first slot's input; by default that of the first parameters.
             rules: "torchstat" or "full".
             training: See `bopscount.trace`.
             run: See `bopscount.trace`.
-            strict: Raise where an op has no rule, which `notes` tells otherwise.
-            bits: Widths that you know, by glob patterns of "<slot>.<alternative>.<path in the
+            strict: Raise TraceError for an op without a rule, instead of listing it in `notes`.
+            bits: Known bit widths, by glob patterns of "<slot>.<alternative>.<path in the
                 module>" such as "*.conv2", or a callable; see `bopscount.trace`.
 
         Raises:
-            InputError: For an argument that cannot be used, or if no candidate can be run. An
-                alternative that cannot take one of the inputs is an error once it is chosen.
+            InputError: For an invalid argument, or if no candidate can be run. An alternative
+                that cannot take one of the inputs is an error once it is chosen.
             TraceError: Under `strict`, for an op without a rule.
         """
         from bopscount.search.choices.trace import trace_slots
@@ -129,12 +129,12 @@ class ChoiceTable:
 
     @property
     def n_slots(self) -> int:
-        """How many slots there are."""
+        """Number of slots."""
         return len(self.slots)
 
     @property
     def n_alternatives(self) -> tuple[int, ...]:
-        """How many alternatives each slot has."""
+        """Number of alternatives of each slot."""
         return tuple(slot.n_alternatives for slot in self.slots)
 
     def __repr__(self) -> str:
@@ -154,23 +154,25 @@ class ChoiceTable:
         python_ints: bool = False,
         out: Mapping[str, npt.NDArray[np.int64]] | None = None,
     ) -> dict[str, npt.NDArray[Any]]:
-        """Counts very many candidates.
+        """Count very many candidates.
 
         Args:
-            choices: Of shape (n_candidates, n_slots), integers of any type: the number of
-                the chosen alternative, from 0. Read where it is, whatever its strides, also
-                if memory-mapped; bytes (uint8) are fastest. Of shape (n_slots,): one candidate.
-            metrics: A name or names; all of `metrics` by default.
-            n_threads: All available cores by default; the results do not depend on it.
-            python_ints: Return Python's integers (dtype object), which have no largest one.
-            out: By metric an int64 array of n_candidates to fill, instead of a new one.
+            choices: Numbers of the chosen alternatives, from 0: integers of any type, of shape
+                (n_candidates, n_slots), or (n_slots,) for one candidate. Read in place with any
+                strides, also if memory-mapped; uint8 is fastest.
+            metrics: A name or names of metrics; all of `metrics` by default.
+            n_threads: Number of threads, by default all available cores. Results do not
+                depend on it.
+            python_ints: Return arbitrary-precision Python integers (dtype object).
+            out: int64 arrays of n_candidates to fill, by metric, instead of new ones.
 
         Returns:
-            By metric an array of n_candidates exact integers; "ops" is "ops_x64" / 64 in float64.
+            An array of n_candidates exact integers for each metric; "ops" is "ops_x64" / 64 in
+            float64.
 
         Raises:
-            InputError: For an argument that cannot be used; for a choice that is out of range
-                or cannot take the input that reaches its slot, naming candidate and slot.
+            InputError: For an invalid argument; for a choice that is out of range or cannot
+                take the input that reaches its slot, naming candidate and slot.
             OverflowError: If a sum is over 2**63 - 1 and python_ints is False.
         """
         names = check_metrics(metrics, self._known, default=self.metrics)
@@ -200,7 +202,7 @@ class ChoiceTable:
         return (*self.metrics, *([_OPS] if _OPS_X64 in self.metrics else []))
 
     def _check_metric(self, name: Any) -> tuple[int, int]:
-        """The metric's index, and what to divide its sums by."""
+        """Return the index of a metric, and the divisor of its sums."""
         if name == _OPS and _OPS_X64 in self.metrics:
             return self.metrics.index(_OPS_X64), _SCALE
         if name not in self.metrics:
@@ -210,13 +212,13 @@ class ChoiceTable:
     # --- searching ---------------------------------------------------------
 
     def cheapest(self, metric: str) -> tuple[npt.NDArray[Any], int | float]:
-        """The candidate that costs least, exactly, and its cost.
+        """Return the cheapest candidate, exactly, and its cost.
 
         Args:
             metric: One of `metrics`, or "ops".
 
         Returns:
-            Its choices, of shape (n_slots,), the first of equals; its cost as a Python integer
+            Choices of shape (n_slots,), the first on ties; their cost as a Python integer
             ("ops" as a float).
 
         Raises:
@@ -225,7 +227,7 @@ class ChoiceTable:
         return self._best(metric, 1)
 
     def dearest(self, metric: str) -> tuple[npt.NDArray[Any], int | float]:
-        """The candidate that costs most; see `cheapest`."""
+        """Return the most expensive candidate and its cost; see `cheapest`."""
         return self._best(metric, -1)
 
     def _best(self, metric: str, sign: int) -> tuple[npt.NDArray[Any], int | float]:
@@ -244,22 +246,22 @@ class ChoiceTable:
         probabilities: torch.Tensor | Sequence[torch.Tensor] | None = None,
         metric: str = _OPS,
     ) -> torch.Tensor:
-        """The expected cost where each slot chooses by itself at random, for gradient search.
+        """Return the expected cost if each slot chooses independently, for gradient-based search.
 
-        Exact but for rounding, also where alternatives hand on different shapes, and
-        differentiable by torch.
+        Exact up to rounding, also if alternatives return different shapes, and differentiable
+        by torch.
 
         Args:
-            logits: Of shape (n_slots, n_alternatives), or a sequence of one tensor a slot: the
-                probabilities are their softmax.
-            probabilities: Instead of logits; each slot's add up to 1.
+            logits: Logits of shape (n_slots, n_alternatives), or a sequence of one tensor per
+                slot; their softmax gives the probabilities.
+            probabilities: Probabilities instead of logits; each slot's add up to 1.
             metric: One of `metrics`, or "ops": full-precision MACs + Bops / 64.
 
         Returns:
             A scalar in float64 (on devices without it, in the tensors' own dtype).
 
         Raises:
-            InputError: For an argument that cannot be used; where an alternative has a chance
+            InputError: For an invalid argument; if an alternative has a non-zero probability
                 with an input that it cannot take.
         """
         index, scale = self._check_metric(metric)
@@ -279,20 +281,21 @@ class ChoiceTable:
         rng: np.random.Generator | int | None = None,
         **budgets: float,
     ) -> npt.NDArray[Any]:
-        """Independent candidates, drawn uniformly from all that are within budgets.
+        """Draw independent candidates uniformly from all within budgets.
 
         Args:
-            n: How many.
-            rng: A numpy Generator, or a seed.
-            budgets: "max_" and a metric's name, `max_bops=10**9, max_params=5_000_000`.
+            n: Number of candidates.
+            rng: NumPy Generator, or a seed.
+            budgets: Budgets named "max_" plus a metric's name, such as
+                `max_bops=10**9, max_params=5_000_000`.
 
         Returns:
-            Choices of shape (n, n_slots), bytes where no slot has over 256 alternatives.
+            Choices of shape (n, n_slots), uint8 if no slot has over 256 alternatives.
 
         Raises:
-            InputError: For an argument that cannot be used; if no candidate is within the
-                budgets, with the cheapest possible; if several budgets are so tight together
-                that a quarter of a million draws near them were all in vain.
+            InputError: For an invalid argument; if no candidate is within the budgets, naming
+                the cheapest possible; if several budgets are so tight together that a quarter
+                of a million draws near them were all rejected.
         """
         if type(n) is not int or n < 0:
             raise InputError(f"n must be a whole number of at least 0, got {n!r}")
@@ -318,7 +321,7 @@ class ChoiceTable:
             ) from None
 
     def _limit(self, name: str, value: Any) -> tuple[int, int]:
-        """(metric, budget) of a keyword."""
+        """Return (metric index, budget) of a keyword."""
         if not name.startswith("max_"):
             raise InputError(f"sample takes budgets such as max_macs=, got {name}=")
         index, scale = self._check_metric(name.removeprefix("max_"))
@@ -337,7 +340,7 @@ class ChoiceTable:
     # --- as data -----------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
-        """The table as plain data; `from_dict` reverses it."""
+        """Return the table as plain data; `from_dict` reverses it."""
         return {
             "metrics": list(self.metrics),
             "slots": [slot_to_dict(slot) for slot in self.slots],
@@ -346,11 +349,11 @@ class ChoiceTable:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ChoiceTable:
-        """The table that `to_dict` described."""
+        """Return the table of a `to_dict` result."""
         return cls(data["metrics"], [slot_from_dict(slot) for slot in data["slots"]], data["notes"])
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Without what was made ready for counting and sampling."""
+        """Pickle without the prepared counter and sampler."""
         return type(self), (self.metrics, self.slots, self.notes)
 
 

@@ -1,4 +1,4 @@
-"""Choice tables from modules: which input reaches which slot, and what each module costs then."""
+"""Choice tables from modules: the inputs of each slot, and the costs of each module at them."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _PARAMETER_COLUMNS = [METRIC_NAMES.index("params"), METRIC_NAMES.index("logical_
 
 
 class Signal(NamedTuple):
-    """What one slot hands to the next.
+    """Output of one slot, which is the input of the next.
 
     Attributes:
-        shape: Batch included.
-        dtype: Of the tensor.
-        bits: Width of its values, 0 if nothing is known.
+        shape: Shape of the tensor, batch included.
+        dtype: Dtype of the tensor.
+        bits: Bit width of its values, 0 if unknown.
     """
 
     shape: tuple[int, ...]
@@ -48,11 +48,11 @@ class Signal(NamedTuple):
 
 
 class State(NamedTuple):
-    """What matters of the slots before one.
+    """State of a slot, as left by the slots before it.
 
     Attributes:
-        signal: Its input.
-        counted: What later slots share with those before, by id, and is counted already.
+        signal: Input of the slot.
+        counted: Ids of the parameters that are counted already and shared with later slots.
     """
 
     signal: Signal
@@ -61,13 +61,13 @@ class State(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Traced:
-    """One alternative at one input.
+    """Alternative traced at one input.
 
     Attributes:
-        costs: In the order of `METRIC_NAMES`.
-        output: What comes out; None where it is the last slot's.
-        notes: What the numbers rest on.
-        why_not: Why it cannot take the input, if so.
+        costs: Costs in the order of `METRIC_NAMES`.
+        output: Output of the alternative; None in the last slot.
+        notes: Sentences on ops without a rule, and on assumptions.
+        why_not: Reason why it cannot take the input, "" if it can.
     """
 
     costs: tuple[int, ...] = (0,) * len(METRIC_NAMES)
@@ -94,7 +94,7 @@ def trace_slots(
 
 
 def _modules_of(slots: Any) -> list[list[nn.Module | None]]:
-    """Every slot's alternatives, callables called."""
+    """Return the modules of every slot's alternatives; callables are called."""
     if not isinstance(slots, (list, tuple)) or not slots:
         raise InputError(
             "slots must be a list with a list of alternative modules for each slot, got "
@@ -120,7 +120,7 @@ def _modules_of(slots: Any) -> list[list[nn.Module | None]]:
 
 
 class _Tracer:
-    """Follows the inputs from slot to slot."""
+    """Tracer that follows the inputs from slot to slot."""
 
     def __init__(
         self,
@@ -187,7 +187,7 @@ class _Tracer:
         return ChoiceSlot(costs, next_states, inputs, reasons), list(following)  # type: ignore[arg-type]
 
     def _alternative(self, index: int, choice: int, signal: Signal) -> _Traced:
-        """Traced once for each module and input, unless its bits depend on where it stands."""
+        """Trace once per module and input; per position, too, if the user gives bit widths."""
         module, is_last = self._modules[index][choice], index == len(self._modules) - 1
         if module is None:
             return _Traced(output=None if is_last else signal)
@@ -241,7 +241,7 @@ class _Tracer:
         )
 
     def _input(self, module: nn.Module, index: int, signal: Signal) -> ForwardCall:
-        """The first slot's own input; behind it what is known of a tensor."""
+        """Return the given input for the first slot, a meta tensor of the signal for others."""
         device, _ = device_and_dtype(module)
         first = self._call.args[0]
         if index == 0:
@@ -252,10 +252,10 @@ class _Tracer:
 
 
 class _Shared:
-    """Parameters that alternatives of several slots have, each to be counted once.
+    """Parameters shared by alternatives of several slots, each to be counted once.
 
-    They are told apart by id; which of them are counted already is part of a slot's state, for
-    as long as a later slot has them too.
+    Parameters are identified by id. The ids that are counted already are part of a slot's
+    state, as long as a later slot shares them.
     """
 
     def __init__(self, modules: list[list[nn.Module | None]]) -> None:
@@ -269,18 +269,18 @@ class _Shared:
         self._later = [frozenset().union(*in_slots[index + 1 :]) for index in range(len(modules))]
 
     def parameters_counted(self, module: nn.Module | None, counted: frozenset[int]) -> int:
-        """How many of a module's parameters slots before have counted."""
+        """Return the number of a module's parameters that earlier slots have counted."""
         return sum(self._elements[key] for key in self._of[id(module)] & counted)
 
     def after(
         self, index: int, module: nn.Module | None, counted: frozenset[int]
     ) -> frozenset[int]:
-        """What is counted behind slot `index`, as far as it matters."""
+        """Return the ids counted after slot `index` that later slots share."""
         return (counted | self._of[id(module)]) & self._later[index]
 
 
 class _PathBits:
-    """The caller's bit widths, by "<slot>.<alternative>.<path in the module>"."""
+    """User-given bit widths, by "<slot>.<alternative>.<path in the module>"."""
 
     def __init__(self, bits: UserBits) -> None:
         if not callable(bits) and not isinstance(bits, Mapping):
@@ -292,7 +292,7 @@ class _PathBits:
         self._unmatched = set() if callable(bits) else set(bits)
 
     def at(self, index: int, choice: int) -> Callable[[str, nn.Module], Widths | Measure | None]:
-        """Those of one alternative, as `with_bits` takes them."""
+        """Return the bit widths of one alternative, as `with_bits` takes them."""
 
         def widths(path: str, module: nn.Module) -> Widths | Measure | None:
             whole = f"{index}.{choice}.{path}" if path else f"{index}.{choice}"
@@ -308,7 +308,7 @@ class _PathBits:
         return widths
 
     def check_all_matched(self) -> None:
-        """InputError for a pattern that is no path's."""
+        """Raise InputError if a pattern matched no path."""
         if self._unmatched:
             raise InputError(
                 f"bits[{min(self._unmatched)!r}] matches no layer with MACs; paths are "
