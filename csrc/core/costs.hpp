@@ -1,4 +1,4 @@
-/// Exact sums of what layers cost.
+/// Exact sums of layers' costs.
 #pragma once
 
 #include <array>
@@ -10,12 +10,13 @@
 
 namespace bopscount {
 
-/// Exact sums of costs; 128 bits hold 2^64 layers of the largest one.
+/// Exact sums of costs by metric; 128 bits hold 2^64 layers of the largest cost.
 ///
-/// Low and high halves are kept apart: gcc turns an array of 128-bit sums into
+/// Low and high halves are stored separately: gcc turns an array of 128-bit sums into
 /// vector loads of just-stored scalar halves, which is five times slower.
 class CostSums {
 public:
+  /// Add the costs of one layer.
   void add(const Costs &costs) {
     for (std::size_t metric = 0; metric < metric_count; ++metric) {
       const auto cost = static_cast<std::uint64_t>(costs[metric]);
@@ -23,6 +24,7 @@ public:
       high_[metric] += low_[metric] < cost ? 1 : 0;
     }
   }
+  /// Return the sum of a metric, by its index.
   Int128 operator[](std::size_t metric) const {
     return (static_cast<Int128>(high_[metric]) << 64) | static_cast<Int128>(low_[metric]);
   }

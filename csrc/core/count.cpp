@@ -15,19 +15,19 @@ namespace {
 using Evaluator = void (*)(const Layer &, Costs &);
 using EvaluatorTable = std::array<Evaluator, kind_count>;
 
-/// The op table row of a kind, as a type.
+/// Op table row of a kind, as a type.
 template <std::size_t kind> struct RowOf {
   static constexpr const OpKind &value = rows::table[kind];
 };
 
 /// `evaluate` on 64 bits with everything inlined, so that terms which several
-/// columns share are computed once: 10 to 20 % less a layer.
+/// columns share are computed once: 10 to 20 % less time per layer.
 template <std::size_t kind, Rules rules, bool discount_zeros>
 [[gnu::flatten]] void evaluate_narrow(const Layer &layer, Costs &costs) {
   evaluate<std::int64_t, RowOf<kind>, rules, discount_zeros>(layer, costs);
 }
 
-/// Kinds whose zeros save nothing share their evaluators with the dense count.
+/// True for kinds whose zero weights save costs; the others share the dense evaluators.
 template <std::size_t kind, bool discount_zeros>
 constexpr bool discounts = discount_zeros && rows::table[kind].prunable();
 
@@ -40,13 +40,13 @@ template <class Int, Rules rules, bool discount_zeros> constexpr EvaluatorTable 
   }(std::make_index_sequence<kind_count>{});
 }
 
-/// One evaluator a kind, indexed by Rules.
+/// One evaluator per kind, for each of `Rules`.
 template <class Int, bool discount_zeros>
 constexpr std::array<EvaluatorTable, 2> evaluators = {
     make_evaluators<Int, Rules::torchstat, discount_zeros>(),
     make_evaluators<Int, Rules::full, discount_zeros>()};
 
-/// True when no cost of the layer, nor anything on the way to one, can leave
+/// Return whether all costs of the layer and their intermediate results fit into
 /// 64 bits: every term is at most `bound`, and no metric is more than 2^10
 /// times a sum of terms (low-bit products: 2^8; bits of traffic: 2^8 times 3).
 bool fits_64_bits(const Layer &layer) {
@@ -98,7 +98,7 @@ bool fits_64_bits(const Layer &layer) {
                               std::to_string(layer.groups));
 }
 
-/// Throws LayerError unless every field is in its range.
+/// Throw a LayerError unless every field is in its range.
 void check(const Layer &layer, std::size_t index) {
   const std::int64_t any_sign = layer.calls | layer.params | layer.logical_params | layer.batch |
                                 layer.in_channels | layer.in_positions | layer.out_channels |
@@ -113,7 +113,7 @@ void check(const Layer &layer, std::size_t index) {
     refuse(layer, index);
 }
 
-/// Throws LayerError if more weights are said not to be zero than there are.
+/// Throw a LayerError if a layer has more non-zero weights than weights.
 void check_zeros(const Layer &layer, std::size_t index) {
   const bool prunable = layer.weight_elements > 0 && rows::table[layer.kind].prunable();
   if (prunable && layer.nonzero_weights > layer.weight_elements)
@@ -123,7 +123,7 @@ void check_zeros(const Layer &layer, std::size_t index) {
                                 std::to_string(layer.nonzero_weights));
 }
 
-/// The layer again, on 128 bits; throws LayerOverflow where that is not enough.
+/// Count the layer on 128 bits. Throws a LayerOverflow if a cost is over 2^63 - 1.
 template <bool discount_zeros>
 [[gnu::noinline]] void count_wide(const Layer &layer, Rules rules, std::size_t index,
                                   Costs &costs) {
@@ -134,11 +134,11 @@ template <bool discount_zeros>
   }
 }
 
-/// How many layers ahead memory is asked for; the processor's own prefetcher
-/// stops where it meets a page's end or a mispredicted kind.
+/// Distance of prefetches, in layers; the processor's own prefetcher stops at
+/// the end of a page and at a mispredicted kind.
 constexpr std::size_t prefetch_distance = 16;
 
-/// Asks for the record and the costs that far ahead. Addresses as integers: they
+/// Prefetch the record and the costs that far ahead. Addresses are integers: they
 /// may be past the end, where a prefetch does nothing but a pointer may not be.
 inline void prefetch(const Layer &layer, const Costs &costs) {
   constexpr std::uintptr_t line_bytes = 64;
@@ -149,7 +149,7 @@ inline void prefetch(const Layer &layer, const Costs &costs) {
   __builtin_prefetch(reinterpret_cast<const void *>(output), 1);
 }
 
-/// Writes the costs of layers[first + i] to costs[i].
+/// Write the costs of layers[first + i] to costs[i].
 template <bool discount_zeros>
 void count_range(LayerRow layers, std::size_t first, Rules rules, std::span<Costs> costs) {
   const EvaluatorTable &evaluator =
@@ -174,11 +174,11 @@ void count_range(LayerRow layers, std::size_t first, Rules rules, bool discount_
     count_range<false>(layers, first, rules, costs);
 }
 
-/// Layers whose costs are held before they are summed.
+/// Layers whose costs are buffered before they are summed.
 constexpr std::size_t block_size = 64;
 
-/// Calls sink(first, costs) for blocks of layers, in order; costs[i] are those
-/// of layers[first + i].
+/// Call sink(first, costs) for blocks of layers, in order; costs[i] belongs to
+/// layers[first + i].
 template <class Sink>
 void for_each_block(LayerRow layers, Rules rules, bool discount_zeros, Sink sink) {
   std::array<Costs, block_size> buffer;
@@ -189,8 +189,8 @@ void for_each_block(LayerRow layers, Rules rules, bool discount_zeros, Sink sink
   }
 }
 
-/// Adds a block's costs to `sums`: on 64 bits, which vectorises, where no sum
-/// of block_size costs can leave them.
+/// Add a block's costs to `sums`: on 64 bits, which vectorises, if all sums of
+/// block_size costs fit into them.
 void add_block(std::span<const Costs> block, CostSums &sums) {
   std::array<std::uint64_t, metric_count> block_sums{};
   std::uint64_t any_bit = 0;

@@ -28,7 +28,7 @@ Layer layer_of(Kind kind) {
   return layer;
 }
 
-/// The first convolution of ResNet-18: 3x224x224 to 64x112x112 by 7x7, no bias.
+/// First convolution of ResNet-18: 3x224x224 to 64x112x112 by 7x7, no bias.
 Layer resnet18_conv1() {
   Layer layer = layer_of(Kind::conv);
   layer.params = layer.logical_params = layer.weight_elements = 64 * 3 * 7 * 7;
@@ -40,7 +40,7 @@ Layer resnet18_conv1() {
   return layer;
 }
 
-/// A 3x3 convolution of 64 channels at 56x56, of quantised operands.
+/// 3x3 convolution of 64 channels at 56x56, with quantised operands.
 Layer low_bit_conv(std::uint8_t weight_bits, std::uint8_t input_bits) {
   Layer layer = layer_of(Kind::conv);
   layer.weight_elements = 64 * 64 * 3 * 3;
@@ -53,7 +53,7 @@ Layer low_bit_conv(std::uint8_t weight_bits, std::uint8_t input_bits) {
   return layer;
 }
 
-/// 2^40 outputs of one channel and window: a mac each.
+/// Layer of 2^40 outputs with one channel and window, a mac each.
 Layer big_matmul() {
   Layer layer = layer_of(Kind::matmul);
   layer.batch = layer.out_positions = INT64_C(1) << 20;
@@ -74,7 +74,7 @@ bool is(const CostSums &sums, Metric metric, Int128 expected) {
   return sums[static_cast<std::size_t>(metric)] == expected;
 }
 
-/// The message of the LayerError that counting `layer` throws.
+/// Return the message of the LayerError from counting `layer`.
 std::string refusal(const Layer &layer, bool discount_zeros = false) {
   try {
     cost(layer, Rules::full, discount_zeros);

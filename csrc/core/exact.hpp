@@ -1,17 +1,18 @@
-/// A 128-bit integer that throws instead of wrapping.
+/// 128-bit integer that throws instead of wrapping.
 #pragma once
 
 #include <cstdint>
 
 namespace bopscount {
 
-/// ISO C++ has no 128-bit integer; both compilers that we build with do.
+/// 128-bit integer. ISO C++ has none, but both supported compilers do.
 __extension__ using Int128 = __int128;
 
+/// Result outside the range of `Wide`, or of std::int64_t.
 struct WideOverflow {};
 
-/// Signed 128-bit arithmetic; every operation that leaves the range throws
-/// WideOverflow. The slow twin of std::int64_t in the evaluator.
+/// Signed 128-bit integer; every operation that leaves the range throws
+/// WideOverflow. Slow replacement of std::int64_t in the evaluator.
 class Wide {
 public:
   constexpr Wide(std::int64_t value = 0) : value_(value) {}
@@ -32,11 +33,12 @@ public:
   }
   constexpr Wide &operator+=(Wide other) { return *this = *this + other; }
 
-  /// The value, or WideOverflow if it is not in [0, 2^63 - 1].
+  /// Return the value; throw WideOverflow unless it is in [0, 2^63 - 1].
   constexpr std::int64_t narrow() const {
     if (value_ < 0 || value_ > INT64_MAX) throw WideOverflow{};
     return static_cast<std::int64_t>(value_);
   }
+  /// Return whether the value is below 0.
   constexpr bool negative() const { return value_ < 0; }
 
 private:

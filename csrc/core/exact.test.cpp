@@ -9,7 +9,7 @@ using bopscount::WideOverflow;
 
 namespace {
 
-/// 2^126, the largest power of two that has room for a sum with itself less one.
+/// 2^126, the largest power of two with room for its sum with itself less one.
 Wide two_to_the_126() { return Wide(INT64_C(1) << 62) * Wide(INT64_C(1) << 62) * Wide(4); }
 
 } // namespace

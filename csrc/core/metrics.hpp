@@ -1,4 +1,4 @@
-/// The metrics: their list, and how each follows from a record and its op table row.
+/// Metrics: their list, and their computation from a record and its op table row.
 ///
 /// To add a metric: append it to `Metric`, with `metric_count`, and its name to `metric_names`;
 /// give it a member of `CallCosts`, a value in `call_costs` and a line in `evaluate`. Lists of
@@ -6,8 +6,8 @@
 /// (bopscount/records/totals.py). A metric of one call must be at most 2^10 times a sum of terms
 /// (`fits_64_bits` in count.cpp).
 ///
-/// The evaluator exists twice, from one source: on std::int64_t for layers
-/// whose sizes prove that nothing can overflow, and on Wide for the rest.
+/// The evaluator has one source and two instances: on std::int64_t for layers
+/// whose sizes rule out overflow, and on Wide for the rest.
 #pragma once
 
 #include <array>
@@ -23,12 +23,12 @@
 
 namespace bopscount {
 
-/// The metrics, in the order of every cost array and tuple.
+/// Metrics, in the order of every cost array and tuple.
 enum class Metric : std::uint8_t {
   params,         ///< registered parameters, on their first owner
   logical_params, ///< parameters by logical shape, packed weights included
   macs,           ///< multiply-accumulates
-  flops,          ///< float operations, a multiply-accumulate being one
+  flops,          ///< float operations; a multiply-accumulate is one
   madd,           ///< float multiplications plus additions
   bops,           ///< binary and bit operations
   ops_x64,        ///< 64 x full-precision macs + bops of the MAC layers
@@ -50,7 +50,7 @@ template <class Int> struct CallCosts {
   Int macs{0}, flops{0}, madd{0}, bops{0}, ops_x64{0}, memory_bytes{0}, mem_read{0}, mem_write{0};
 };
 
-/// Complete columns of what is moved, if anything is, rounded up to whole bytes.
+/// Set the traffic of the complete rules, rounded up to whole bytes; 0 if nothing is moved.
 template <class Int, class TermsOfLayer>
 void set_true_traffic(const TermsOfLayer &terms, CallCosts<Int> &costs) {
   if (terms.layer.has(flag_unmoved)) return;
@@ -58,18 +58,18 @@ void set_true_traffic(const TermsOfLayer &terms, CallCosts<Int> &costs) {
   costs.mem_write = (terms.bits_written() + Int(7)) / 8;
 }
 
-/// `formula` without its macs: what a low-bit layer still does in float.
+/// Return `formula` without its macs: the float operations that are left in a low-bit layer.
 consteval Formula without_macs(Formula formula) {
   formula.multiples[static_cast<std::size_t>(Term::macs)] = 0;
   return formula;
 }
 
-/// `preferred` where it has a rule, else `fallback`.
+/// Return `preferred` if it is set, else `fallback`.
 consteval Formula choose(Formula preferred, Formula fallback) {
   return preferred.set ? preferred : fallback;
 }
 
-/// Costs of one call of a layer of the kind whose row is `Row::value`, under `rules`.
+/// Return the costs of one call of a layer under `rules`; `Row::value` is the row of its kind.
 template <class Int, class Row, Rules rules, bool discount_zeros>
 CallCosts<Int> call_costs(const Layer &layer) {
   constexpr const OpKind &row = Row::value;
@@ -95,7 +95,7 @@ CallCosts<Int> call_costs(const Layer &layer) {
       costs.bops = costs.macs * Int(layer.weight_bits) * Int(layer.input_bits);
       costs.ops_x64 = costs.bops;
       if constexpr (torchstat && row.kind == Kind::conv) {
-        // Its binary convolution has Bops and nothing else.
+        // torchstat's binary convolution has Bops and nothing else.
         if (layer.weight_bits == 1 && layer.input_bits == 1) return costs;
       }
       costs.flops = costs.madd = terms.template evaluate<without_macs(row.full.flops)>();
@@ -126,7 +126,7 @@ CallCosts<Int> call_costs(const Layer &layer) {
 inline std::int64_t narrow(std::int64_t value) { return value; }
 inline std::int64_t narrow(const Wide &value) { return value.narrow(); }
 
-/// All costs of a record: those of a call times its calls, and its parameters.
+/// Set all costs of a record: those of one call times its calls, and its parameters.
 template <class Int, class Row, Rules rules, bool discount_zeros>
 void evaluate(const Layer &layer, Costs &costs) {
   CallCosts<Int> call;

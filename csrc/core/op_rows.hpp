@@ -1,4 +1,4 @@
-/// The rows of the op table, in the order of `Kind`.
+/// Rows of the op table, in the order of `Kind`.
 #pragma once
 
 #include <array>
@@ -19,8 +19,8 @@ inline constexpr std::string_view torchstat_source = "torchstat";
 inline constexpr std::string_view fvcore_source = "fvcore";
 inline constexpr std::string_view moves_only = "moves data only";
 
-/// A row whose every output element costs `operations`, multiplications and
-/// additions alike.
+/// Return a row of a kind with `operations` flops and as many multiplications and
+/// additions per output element.
 constexpr OpKind elementwise(Kind kind, std::string_view name, std::string_view doc, int operations,
                              ShapeRule shape = ShapeRule::same) {
   return {.kind = kind,
@@ -29,9 +29,9 @@ constexpr OpKind elementwise(Kind kind, std::string_view name, std::string_view 
           .full = {operations * outputs, operations * outputs},
           .shape = shape};
 }
-/// torchstat's columns for what it shows as a row of zeros.
+/// torchstat's columns for kinds that it shows as a row of zeros.
 inline constexpr TorchstatRules all_zero{zero, zero, zero, zero};
-/// torchstat's PReLU, ELU and LeakyReLU: one flop an element and no MAdd.
+/// torchstat's columns for PReLU, ELU and LeakyReLU: one flop per element and no MAdd.
 inline constexpr TorchstatRules unpriced_activation{inputs, zero, inputs + weights, inputs};
 
 inline constexpr std::array<OpKind, kind_count> table = {{
@@ -360,7 +360,7 @@ constexpr bool in_order() {
 }
 static_assert(in_order(), "row i of the op table must be the one of kind i");
 
-/// True when `implies(row)` holds for every row.
+/// Return whether `implies(row)` holds for every row.
 constexpr bool every_row(bool (*implies)(const OpKind &)) {
   for (const OpKind &row : table) {
     if (!implies(row)) return false;

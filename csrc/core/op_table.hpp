@@ -1,7 +1,7 @@
-/// One row per op kind: its name, what it is, what it costs, and how its shapes,
-/// weights and bit widths behave.
+/// Op table, one row per op kind: name, description, costs, and rules of its shapes,
+/// weights and bit widths.
 ///
-/// To add an op kind: append to `Kind`, append its row to op_rows.hpp (the order
+/// To add an op kind: append it to `Kind`, append its row to op_rows.hpp (the order
 /// is checked at compile time), and teach the tracer to record it.
 #pragma once
 
@@ -14,6 +14,7 @@
 
 namespace bopscount {
 
+/// Kinds of operations; the number of a kind is its row in the op table.
 enum class Kind : std::uint16_t {
   invalid,
   uncalled,
@@ -82,7 +83,7 @@ enum class Kind : std::uint16_t {
 
 inline constexpr std::size_t kind_count = static_cast<std::size_t>(Kind::count);
 
-/// How the macs of one call follow from the record's sizes.
+/// Form of the macs of one call, from the record's sizes.
 enum class MacForm : std::uint8_t {
   none,      ///< the op has no macs
   by_output, ///< outputs x (in_channels / groups) x kernel
@@ -91,9 +92,9 @@ enum class MacForm : std::uint8_t {
   attention, ///< batch x in_positions x kernel x (in_channels + out_channels)
 };
 
-/// How the shape of the output follows from that of the first operand.
+/// Rule for the shape of the output, from the shape of the first operand.
 enum class ShapeRule : std::uint8_t {
-  by_rule,  ///< by a rule of the kind's own (broadcasting, views, concatenation ...)
+  by_rule,  ///< rule specific to the kind (broadcasting, views, concatenation ...)
   same,     ///< the output has the shape of the input
   product,  ///< the last dimension becomes out_channels, or the second operand's
   window,   ///< a window slides over the positions: kernel, stride, padding, dilation
@@ -102,84 +103,87 @@ enum class ShapeRule : std::uint8_t {
   reduce,   ///< some dimensions become 1 or vanish
 };
 
-/// The dimension of the tensors that holds the channels.
+/// Dimension of the tensors that holds the channels.
 enum class ChannelAxis : std::uint8_t {
   channels_first, ///< dimension 1, or 0 without a batch
   last,           ///< the last dimension (features)
-  any,            ///< the dimension that the call names
+  any,            ///< a dimension given by the call
 };
 
-/// How the number of weights follows from the sizes.
+/// Rule for the number of weights, from the sizes.
 enum class WeightRule : std::uint8_t {
   none,        ///< the kind has no weight
-  per_channel, ///< one element a channel, or one for all
+  per_channel, ///< one element per channel, or one for all
   trailing,    ///< one element for each element of the normalised trailing dimensions
   product,     ///< in_channels / groups x out_channels x kernel, all used equally often
   operand,     ///< the elements of the second operand, which another op may have computed
-  by_rule,     ///< by a rule of the kind's own
+  by_rule,     ///< rule specific to the kind
 };
 
-/// What autograd keeps of the forward pass for the backward pass.
+/// Tensors of the forward pass that autograd keeps for the backward pass.
 enum class Saved : std::uint8_t {
   unset,      ///< not stated
   none,       ///< nothing
   input,      ///< the operands
   output,     ///< the output
   both,       ///< operands and output
-  mask,       ///< a boolean or index for each element
+  mask,       ///< a boolean or index per element
   statistics, ///< the input and its mean and variance
 };
 
-/// The columns of one rule set. An unset formula falls back to the full rules.
+/// torchstat's columns. An unset formula falls back to the full rules.
 struct TorchstatRules {
+  /// Operations.
   Formula flops, madd;
-  /// Elements; the table's column is this times the input's item size.
+  /// Traffic in elements; the table's column is this times the input's item size.
   Formula read, write;
 };
 
-/// The complete rules. Traffic is uniform and not stated per kind: every
+/// Complete rules, in operations. Traffic is not stated per kind: every
 /// operand is read and the output written once, at their true bit widths.
 struct FullRules {
   Formula flops = Formula::nothing();
   Formula madd = Formula::nothing();
 
-  /// True when both formulas are 0.
+  /// Return whether both formulas are 0.
   constexpr bool is_nothing() const {
     return flops == Formula::nothing() && madd == Formula::nothing();
   }
 };
 
-/// One row of the op table: what is true of a kind wherever it is met.
+/// Row of the op table, with the facts that hold for every op of a kind.
 struct OpKind {
   Kind kind;
   std::string_view name;
+  /// Description in one sentence.
   std::string_view doc;
   MacForm mac_form = MacForm::none;
   FullRules full{};
   TorchstatRules torchstat{};
-  /// Where the complete formulas come from.
+  /// Source of the complete formulas.
   std::string_view source = "one per arithmetic operation and element";
-  /// False for what leaves its data where it is.
+  /// False for kinds that leave their data in place.
   bool moves = true;
   ShapeRule shape = ShapeRule::by_rule;
   ChannelAxis axis = ChannelAxis::channels_first;
   WeightRule weights = WeightRule::none;
-  /// True when the output has the bit width of the input: values move, none is made.
+  /// True if the output has the bit width of the input: values are moved, not computed.
   bool keeps_bits = false;
   Saved saves = Saved::unset;
-  /// Float operations of the gradient; unset where they are not stated.
+  /// Float operations of the gradient; unset if not stated.
   Formula backward{};
 
-  /// True when every weight is used equally often, so that a zero saves its share of the macs.
+  /// Return whether every weight is used equally often, so that a zero saves its share of the
+  /// macs.
   constexpr bool prunable() const { return weights == WeightRule::product; }
 };
 
-/// All rows; row i is the one of kind i.
+/// Return all rows; row i belongs to kind i.
 std::span<const OpKind, kind_count> op_table();
 
-/// The sizes that are multiplied; "" for none.
+/// Return the product of sizes as text; "" for none.
 std::string_view to_string(MacForm form);
-/// The enumerators' own names; "" for `Saved::unset`.
+/// Return the name of the enumerator; "" for `Saved::unset`.
 std::string_view to_string(ShapeRule shape);
 std::string_view to_string(ChannelAxis axis);
 std::string_view to_string(WeightRule weights);

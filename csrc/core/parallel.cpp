@@ -14,13 +14,14 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr auto poll_interval = std::chrono::milliseconds(50);
 
+/// State of one loop, shared by its threads.
 class Loop {
 public:
   Loop(std::size_t n_items, std::size_t block_size, std::size_t n_blocks,
        const std::function<void(const Block &)> &body)
       : n_items_(n_items), block_size_(block_size), n_blocks_(n_blocks), body_(body) {}
 
-  /// Takes blocks until there are none left, or a thread has failed.
+  /// Run blocks until none is left or a thread has failed.
   template <class BetweenBlocks> void work(std::size_t worker, BetweenBlocks between_blocks) {
     while (!stopped_.load(std::memory_order_relaxed)) {
       const std::size_t index = next_.fetch_add(1, std::memory_order_relaxed);
@@ -37,7 +38,7 @@ public:
 
   void stop() { stopped_.store(true, std::memory_order_relaxed); }
 
-  /// After all threads have ended.
+  /// Throw the error of the lowest failed block, if any; call it after all threads have ended.
   void rethrow() const {
     if (error_) std::rethrow_exception(error_);
   }
@@ -60,7 +61,7 @@ private:
   std::size_t failed_block_ = 0;
 };
 
-/// The further threads; joined at the end of the scope, however it is left.
+/// Helper threads, joined at the end of the scope, also on an exception.
 class Helpers {
 public:
   Helpers(Loop &loop, std::size_t n_helpers) {
@@ -69,7 +70,7 @@ public:
       for (std::size_t worker = 1; worker <= n_helpers; ++worker)
         threads_.emplace_back([&loop, worker] { loop.work(worker, [] {}); });
     } catch (const std::exception &) {
-      // The system gives no more threads; those that run, and this one, do all of it.
+      // The system gives no more threads; the running ones and this one do all the work.
     }
   }
   Helpers(const Helpers &) = delete;

@@ -1,4 +1,4 @@
-/// The terms of formulas: what each of them is for a given record.
+/// Values of the terms of formulas for a given record.
 #pragma once
 
 #include <utility>
@@ -9,17 +9,17 @@
 
 namespace bopscount {
 
-/// all x part / whole, rounded down.
+/// Return all x part / whole, rounded down.
 inline std::int64_t share(std::int64_t all, std::int64_t part, std::int64_t whole) {
   return static_cast<std::int64_t>(Int128{all} * part / whole);
 }
-/// Where the product leaves 128 bits, the result is over 2^63 - 1 too.
+/// Return all x part / whole, rounded down.
+// If the product overflows 128 bits, the result is over 2^63 - 1, too.
 inline Wide share(Wide all, std::int64_t part, std::int64_t whole) {
   return all * Wide(part) / whole;
 }
 
-/// The terms of one call of `layer`, each computed only where it is asked for; if `pruned`,
-/// those of a layer that has only its non-zero weights.
+/// Terms of one call of `layer`, computed on demand; if `pruned`, of its non-zero weights only.
 template <class Int, MacForm mac_form, bool pruned> struct Terms {
   const Layer &layer;
 
@@ -31,24 +31,26 @@ template <class Int, MacForm mac_form, bool pruned> struct Terms {
   Int kernel() const { return Int(layer.kernel[0]) * Int(layer.kernel[1]) * Int(layer.kernel[2]); }
   Int scores() const { return rows() * kernel(); }
   Int scatter() const { return rows() * Int(layer.out_channels); }
-  /// count / groups, without a division for the usual one group.
+  /// Return count / groups, without a division for the usual one group.
   std::int64_t per_group(std::int64_t count) const {
     return layer.groups == 1 ? count : count / layer.groups;
   }
 
-  /// Weights that cost anything.
+  /// Return the number of weights that cost anything.
   std::int64_t weight_elements() const {
     return pruned && layer.nonzero_weights >= 0 && layer.weight_elements != 0
                ? layer.nonzero_weights
                : layer.weight_elements;
   }
 
+  /// Return the macs of the weights that cost anything.
   Int macs() const {
     if constexpr (pruned)
       if (layer.weight_elements != 0)
         return share(dense_macs(), weight_elements(), layer.weight_elements);
     return dense_macs();
   }
+  /// Return the macs with zero weights included.
   Int dense_macs() const {
     if constexpr (mac_form == MacForm::by_output)
       return outputs() * Int(per_group(layer.in_channels)) * kernel();
@@ -62,7 +64,8 @@ template <class Int, MacForm mac_form, bool pruned> struct Terms {
       return Int(0);
   }
 
-  /// Products with 0 or 1, not branches: no predictor knows which layer has a bias.
+  /// Return the value of a term.
+  // Products with 0 or 1 rather than branches: biases cannot be predicted.
   template <Term term> Int value() const {
     if constexpr (term == Term::macs) return macs();
     if constexpr (term == Term::biases) return outputs() * Int(layer.bias_elements != 0);
@@ -81,7 +84,7 @@ template <class Int, MacForm mac_form, bool pruned> struct Terms {
     if constexpr (term == Term::biased_scores) return scores() * Int(layer.bias_elements != 0);
   }
 
-  /// The formula's value; a formula never costs less than nothing.
+  /// Return the value of a formula, 0 if it is negative.
   template <Formula formula> Int evaluate() const {
     Int sum(0);
     [&]<std::size_t... index>(std::index_sequence<index...>) {
@@ -90,12 +93,13 @@ template <class Int, MacForm mac_form, bool pruned> struct Terms {
     return is_negative(sum) ? Int(0) : sum;
   }
 
-  /// Bits of all operands, each at its own width.
+  /// Return the bits of all operands, each at its own width.
   Int bits_read() const {
     return inputs() * Int(layer.input_bits) + Int(layer.extra_elements) * Int(layer.input_bits) +
            Int(weight_elements()) * Int(layer.weight_bits) +
            Int(layer.bias_elements) * Int(8 * layer.weight_item_bytes);
   }
+  /// Return the bits of the output.
   Int bits_written() const { return outputs() * Int(layer.output_bits); }
 
 private:

@@ -7,6 +7,7 @@
 namespace bopscount {
 namespace {
 
+/// Sizes of one side of a layer, in elements.
 struct Sizes {
   std::int64_t batch, channels, positions;
 };
@@ -31,7 +32,7 @@ void set_sizes(Layer &layer, const Dims &in, const Dims &out, int channel_axis, 
   layer.out_channels = to.channels;
   layer.out_positions = to.positions;
   if (to.batch != from.batch) {
-    // A reshaping op: both element counts stay true.
+    // A reshaping op: keep both element counts.
     layer.batch = 1;
     layer.in_positions *= from.batch;
     layer.out_positions *= to.batch;
@@ -84,7 +85,7 @@ Source Recording::source(Slot slot) const {
           (slot & view_bit) != 0 || memory.written_through_view};
 }
 
-/// The width that all these slots have, 0 if they have none or differ.
+/// Return the common bit width of the slots, 0 if it is unknown or they differ.
 std::uint8_t Recording::common_bits(const Slot *slots, std::size_t n_slots) const {
   const std::uint8_t first = bits(slots[0]);
   for (std::size_t i = 1; i < n_slots; ++i)
@@ -92,7 +93,7 @@ std::uint8_t Recording::common_bits(const Slot *slots, std::size_t n_slots) cons
   return first;
 }
 
-/// Gives a product the widths that its operands carry, where it knows none but their dtypes'.
+/// Set the bit widths of a product from its operands, unless it knows better than their dtypes.
 void Recording::take_bits(Layer &layer, const Slot *inputs, std::size_t n_inputs) const {
   const auto is_open = [](BitSource source) {
     return source == BitSource::floating || source == BitSource::dtype;
@@ -102,7 +103,7 @@ void Recording::take_bits(Layer &layer, const Slot *inputs, std::size_t n_inputs
     layer.input_bits = input;
     layer.input_bits_source = BitSource::producer;
   }
-  // Attention multiplies with keys and values both.
+  // Attention multiplies with both keys and values.
   const bool attends = static_cast<Kind>(layer.kind) == Kind::attention;
   const std::uint8_t weight =
       n_inputs > (attends ? 2u : 1u) ? common_bits(inputs + 1, attends ? 2 : 1) : std::uint8_t{0};
@@ -142,8 +143,8 @@ void Recording::push_dims(const Dims &dims) {
 
 void Recording::keep_only(std::size_t first, const std::vector<bool> &keep) {
   const std::size_t end = layers_.size();
-  // What each record from `first` on stands for afterwards: itself, moved, or what it read,
-  // in the order of its operands.
+  // Replacement of each record from `first` on: the moved record itself, or its sources in the
+  // order of its operands.
   std::vector<std::vector<Source>> stands_for(end - first);
   const auto resolve = [&](const Source &source, std::vector<Source> &into) {
     const auto add = [&](const Source &one) {
@@ -168,7 +169,7 @@ void Recording::keep_only(std::size_t first, const std::vector<bool> &keep) {
       kept_sources.push_back(std::move(read));
       kept_records.push_back(i);
     } else {
-      // What is dropped may have turned or cut what it read.
+      // A dropped op may have transposed or sliced its operands.
       for (Source &source : read) source.viewed = true;
       stands_for[i - first] = std::move(read);
     }
@@ -176,7 +177,7 @@ void Recording::keep_only(std::size_t first, const std::vector<bool> &keep) {
   for (Memory &memory : slots_) {
     if (memory.producer < static_cast<std::int32_t>(first)) continue;
     const auto &others = stands_for[static_cast<std::size_t>(memory.producer) - first];
-    // Of several sources the latest: a kept record where there is one.
+    // Of several sources the latest, which is a kept record if there is one.
     memory.producer = -1;
     for (const Source &other : others) {
       if (other.producer < memory.producer) continue;

@@ -3,23 +3,24 @@
 namespace bopscount {
 namespace {
 
-/// Batch dimension, if any, and channels must be there before the window's.
+/// Return whether `in` has channels and at most a batch before its spatial dimensions.
 bool has_rank(const Dims &in, std::size_t spatial) {
   return in.rank == spatial + 1 || in.rank == spatial + 2;
 }
 
-/// Every spatial size must be positive; batch may be 0.
+/// Return whether all sizes from `first` on are positive; the batch may be 0.
 bool is_filled(const Dims &in, std::size_t first) {
   for (std::size_t i = first; i < in.rank; ++i)
     if (in[i] < 1) return false;
   return true;
 }
 
+/// Return whether kernel and dilation of dimension i are positive.
 bool is_window(const Layer &layer, std::size_t i) {
   return layer.kernel[i] > 0 && layer.dilation[i] > 0;
 }
 
-/// Positions of a window of `reach` over `size` with padding; may be negative.
+/// Return the positions of a window of `reach` over `size` with padding; 0 if it does not fit.
 std::int64_t window_positions(std::int64_t size, std::int64_t padding, std::int64_t reach,
                               std::int64_t stride) {
   const std::int64_t room = size + 2 * padding - reach;
@@ -36,7 +37,7 @@ bool conv_shape(const Layer &layer, std::size_t spatial, const Dims &in, Dims &o
   out[channel] = layer.out_channels;
   for (std::size_t i = 0; i < spatial; ++i) {
     if (layer.stride[i] < 1 || layer.padding[i] < 0 || !is_window(layer, i)) return false;
-    // padding="same" keeps the size (stride 1 is all that torch allows with it).
+    // padding="same" keeps the size; torch allows it with stride 1 only.
     if (layer.has(flag_same_padding)) continue;
     const std::int64_t reach = std::int64_t{layer.dilation[i]} * (layer.kernel[i] - 1) + 1;
     std::int64_t &size = out[channel + 1 + i];
@@ -54,7 +55,7 @@ bool conv_transpose_shape(const Layer &layer, std::size_t spatial, const Dims &i
   out[channel] = layer.out_channels;
   for (std::size_t i = 0; i < spatial; ++i) {
     if (layer.stride[i] < 1 || layer.padding[i] < 0 || !is_window(layer, i)) return false;
-    // torch's own conditions, whose violation it words better.
+    // torch's own conditions; its error messages are better.
     if (layer.output_padding[i] >= layer.stride[i] && layer.output_padding[i] >= layer.dilation[i])
       return false;
     std::int64_t &size = out[channel + 1 + i];

@@ -1,8 +1,8 @@
-/// Output shapes of the common layers, from the input's shape and a record that
-/// holds the layer's attributes.
+/// Output shapes of the common layers, from the input's shape and a record with
+/// the layer's attributes.
 ///
-/// A rule that is not certain of its answer says no: the caller then asks the
-/// framework, whose error messages are the right ones for a wrong shape.
+/// Every rule sets `out`. A rule returns false if it is not certain: the caller then asks the
+/// framework, which has the right error messages for a wrong shape.
 #pragma once
 
 #include "core/layer.hpp"
@@ -10,21 +10,21 @@
 
 namespace bopscount {
 
-/// Convolution of `spatial` dimensions; channels, groups and window in `layer`.
+/// Apply a convolution of `spatial` dimensions; `layer` holds channels, groups and window.
 bool conv_shape(const Layer &layer, std::size_t spatial, const Dims &in, Dims &out);
-/// Transposed convolution.
+/// Apply a transposed convolution.
 bool conv_transpose_shape(const Layer &layer, std::size_t spatial, const Dims &in, Dims &out);
-/// Max, average and power-average pooling.
+/// Apply max, average or power-average pooling.
 bool pool_shape(const Layer &layer, std::size_t spatial, const Dims &in, Dims &out);
-/// Pooling to a size; kernel[] holds it, -1 for "as the input".
+/// Apply pooling to the size in kernel[], -1 for "as the input".
 bool adaptive_pool_shape(const Layer &layer, std::size_t spatial, const Dims &in, Dims &out);
-/// Last dimension in_channels to out_channels.
+/// Apply a linear layer: the last dimension becomes out_channels.
 bool linear_shape(const Layer &layer, const Dims &in, Dims &out);
-/// Dimensions `first` to `last` (both counted from the end if negative) made one.
+/// Merge dimensions `first` to `last`, both counted from the end if negative.
 bool flatten_shape(std::int64_t first, std::int64_t last, const Dims &in, Dims &out);
-/// The shape that two tensors broadcast to.
+/// Broadcast two shapes.
 bool broadcast_shape(const Dims &left, const Dims &right, Dims &out);
-/// (..., m, k) @ (..., k, n) with torch's rules for vectors and batches.
+/// Multiply (..., m, k) @ (..., k, n) with torch's rules for vectors and batches.
 bool matmul_shape(const Dims &left, const Dims &right, Dims &out);
 
 } // namespace bopscount

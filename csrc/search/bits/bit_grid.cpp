@@ -5,7 +5,7 @@
 namespace bopscount {
 namespace {
 
-/// The record's costs; all of them `BitGrid::overflow` where one does not fit.
+/// Return the costs of a record, all `BitGrid::overflow` if one does not fit.
 Costs costs_of(const Layer &layer, Rules rules) {
   Costs costs;
   try {

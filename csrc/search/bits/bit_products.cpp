@@ -14,13 +14,13 @@
 namespace bopscount {
 namespace {
 
-/// Both sums of a row, put together; modulo 2^64.
+/// Return the combined sums of lower and higher digits, modulo 2^64.
 inline std::uint64_t combine(std::int64_t low, std::int64_t high, unsigned shift) {
   return (static_cast<std::uint64_t>(low) + (static_cast<std::uint64_t>(high) << digit_bits))
          << shift;
 }
 
-/// For any processor, in a form that compilers vectorise.
+/// Loop for any processor, in a form that compilers vectorise.
 template <Factor weight, Factor input>
 bool portable_pass(const BitDigits &pass, BitRows weights, BitRows inputs,
                    std::span<std::uint64_t> sums) {
@@ -40,7 +40,7 @@ bool portable_pass(const BitDigits &pass, BitRows weights, BitRows inputs,
         products[i] =
             static_cast<std::int16_t>(value<weight>(weight_bits) * value<input>(input_bits));
       }
-      // Unsigned, for what is no width may be any number.
+      // Unsigned, because sums of invalid widths may overflow.
       std::uint32_t low_part = 0, high_part = 0;
       for (std::size_t i = 0; i < column_step; ++i)
         low_part += static_cast<std::uint32_t>(products[i] * digits[i]);
@@ -57,7 +57,7 @@ bool portable_pass(const BitDigits &pass, BitRows weights, BitRows inputs,
 #if defined(__x86_64__)
 #define BOPSCOUNT_AVX2 [[gnu::target("avx2")]]
 
-/// The factors of 32 widths, as bytes.
+/// Return the factors of 32 bit widths, as bytes.
 template <Factor factor> BOPSCOUNT_AVX2 inline __m256i values(__m256i bits) {
   const __m256i wide = _mm256_cmpgt_epi8(bits, _mm256_set1_epi8(max_low_bits));
   const __m256i ones = _mm256_set1_epi8(1);
@@ -69,13 +69,13 @@ template <Factor factor> BOPSCOUNT_AVX2 inline __m256i values(__m256i bits) {
   return ones;
 }
 
-/// The products of the lower or the higher 16 bytes.
+/// Return the products of the lower or the higher 16 bytes.
 template <int half> BOPSCOUNT_AVX2 inline __m256i multiply(__m256i left, __m256i right) {
   return _mm256_mullo_epi16(_mm256_cvtepu8_epi16(_mm256_extracti128_si256(left, half)),
                             _mm256_cvtepu8_epi16(_mm256_extracti128_si256(right, half)));
 }
 
-/// Products x 32 digits, added up in pairs.
+/// Return products x 32 digits, added in pairs.
 BOPSCOUNT_AVX2 inline __m256i dot(__m256i lower, __m256i higher, const std::int16_t *digits) {
   const auto *vectors = reinterpret_cast<const __m256i *>(digits);
   return _mm256_add_epi32(_mm256_madd_epi16(lower, _mm256_loadu_si256(vectors)),
@@ -139,7 +139,7 @@ std::vector<BitDigits> cut_into_digits(BitTerm term, std::span<const std::int64_
     return value < 0 ? -static_cast<std::uint64_t>(value) : static_cast<std::uint64_t>(value);
   };
   for (const std::int64_t coefficient : coefficients) any_bit |= magnitude(coefficient);
-  // An even number, for two groups may be taken at a time.
+  // An even number, as AVX-512 processes two groups at a time.
   const std::size_t n_groups = padded(padded(coefficients.size()) / column_step, 2);
   std::vector<BitDigits> passes;
   for (unsigned shift = 0; shift < std::bit_width(any_bit); shift += 2 * digit_bits) {

@@ -19,7 +19,7 @@ std::uint8_t random_width(std::mt19937 &random) {
   return static_cast<std::uint8_t>(1 + random() % largest);
 }
 
-/// Random widths in memory that ends where the last row may no longer be read.
+/// Random bit widths in memory that ends at the last readable byte of the last row.
 struct Rows {
   std::size_t n_rows;
   std::ptrdiff_t stride;

@@ -1,4 +1,4 @@
-// The inner loop for AVX-512: 64 columns of four rows at a time.
+// Inner loop for AVX-512: 64 columns of four rows at a time.
 #include <algorithm>
 #include <array>
 
@@ -6,7 +6,7 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
-// GCC 12 warns of its own intrinsics' undefined operands.
+// GCC 12 warns about undefined operands of its own intrinsics.
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
@@ -19,15 +19,15 @@ namespace {
 
 #define BOPSCOUNT_AVX512 [[gnu::target("avx512f,avx512bw,avx512vl,avx512vbmi,avx512vnni")]]
 
-/// Taken together, for their sums to come out as one vector and each digit to be read once.
+/// Rows processed together, so that their sums form one vector and each digit is read once.
 constexpr std::size_t n_together = 4;
 struct Vectors {
   __m512i of_row[n_together];
 };
-constexpr std::size_t n_at_once = sizeof(__m512i); ///< columns
+constexpr std::size_t n_at_once = sizeof(__m512i); ///< columns per step
 static_assert(n_at_once == 2 * column_step && steps_a_sum(Factor::bits, Factor::bits) >= 1);
 
-/// A factor of each width, at its lowest six bits.
+/// Return a factor of each bit width, indexed by the width's lowest six bits.
 template <Factor factor> constexpr std::array<std::uint8_t, max_bits> values_of_widths() {
   std::array<std::uint8_t, max_bits> values{};
   for (std::size_t bits = 1; bits <= max_bits; ++bits)
@@ -36,7 +36,7 @@ template <Factor factor> constexpr std::array<std::uint8_t, max_bits> values_of_
   return values;
 }
 
-/// The factors of 64 widths, as bytes.
+/// Return the factors of 64 bit widths, as bytes.
 template <Factor factor> BOPSCOUNT_AVX512 inline __m512i values(__m512i bits) {
   if constexpr (factor == Factor::bits) return bits;
   if constexpr (factor == Factor::one) return _mm512_set1_epi8(1);
@@ -44,12 +44,12 @@ template <Factor factor> BOPSCOUNT_AVX512 inline __m512i values(__m512i bits) {
   return _mm512_permutexvar_epi8(bits, _mm512_load_si512(table.data()));
 }
 
-/// The lanes of two vectors in turns, each the sum of two that were apart.
+/// Return alternating lanes of two vectors, each the sum of two non-adjacent lanes.
 BOPSCOUNT_AVX512 inline __m512i add_pairs(__m512i a, __m512i b) {
   return _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
 }
 
-/// The sums of four vectors' halves, each of products of `column_step` columns, as 64 bits.
+/// Return the sums of four vectors' halves, each of products of `column_step` columns, as 64 bits.
 BOPSCOUNT_AVX512 inline __m512i sum_halves(const Vectors &rows) {
   const __m512i first = add_pairs(rows.of_row[0], rows.of_row[1]),
                 second = add_pairs(rows.of_row[2], rows.of_row[3]);
@@ -59,8 +59,8 @@ BOPSCOUNT_AVX512 inline __m512i sum_halves(const Vectors &rows) {
       _mm256_add_epi32(_mm512_castsi512_si256(quarters), _mm512_extracti64x4_epi64(quarters, 1)));
 }
 
-/// Of the digits of 64 columns, in two groups of which this is the first, those with even or with
-/// odd numbers: so do 16-bit lanes of two widths come apart.
+/// Return the even or the odd digits of 64 columns, whose first group starts at `digits`; 16-bit
+/// lanes of two widths split in the same way.
 template <int parity> BOPSCOUNT_AVX512 inline __m512i every_second(const std::int16_t *digits) {
   const __m512i first = _mm512_loadu_si512(digits);
   const __m512i second = _mm512_loadu_si512(digits + 2 * column_step);
@@ -72,10 +72,10 @@ template <int parity> BOPSCOUNT_AVX512 inline __m512i every_second(const std::in
   return _mm512_permutex2var_epi16(first, _mm512_load_si512(lanes.data()), second);
 }
 
-/// Adds to `sums` what some columns come to. False if a width of theirs is none.
+/// Add the products of some columns to `sums`. Return false if a bit width is out of range.
 //
-// No faster: software prefetch at any distance, stores past the cache.
-// Slower: sums of 32 bits over several steps, for digits are then read again for each four rows.
+// No faster: software prefetch at any distance, non-temporal stores.
+// Slower: 32-bit sums over several steps, which read the digits again for every four rows.
 template <BitTerm term>
 BOPSCOUNT_AVX512 bool add_step(const std::int16_t *digits, __mmask64 columns, unsigned shift,
                                BitRows weights, BitRows inputs, std::span<std::uint64_t> sums) {
@@ -103,7 +103,7 @@ BOPSCOUNT_AVX512 bool add_step(const std::int16_t *digits, __mmask64 columns, un
       const __m512i odds = _mm512_maddubs_epi16(left, _mm512_andnot_si512(even, right));
       low.of_row[i] = _mm512_dpwssd_epi32(_mm512_madd_epi16(evens, low_even), odds, low_odd);
       high.of_row[i] = _mm512_dpwssd_epi32(_mm512_madd_epi16(evens, high_even), odds, high_odd);
-      if (i >= last) continue; // instead of rows that are not there, the last one again
+      if (i >= last) continue; // repeat the last row in place of missing ones
       w += weights.stride;
       a += inputs.stride;
     }

@@ -12,11 +12,11 @@
 namespace bopscount {
 namespace {
 
-constexpr std::size_t tile_bytes = 16 * 1024; ///< of each operand
+constexpr std::size_t tile_bytes = 16 * 1024; ///< bit widths of each operand in a tile
 constexpr std::size_t max_tile = 128;
 
-/// Some rows of a matrix as `BitRows` of `width` bytes: where they are, if so much may be read,
-/// else as a copy.
+/// Rows of a matrix as `BitRows` of `width` bytes: in place if that many bytes may be read, else
+/// as a copy.
 class Tile {
 public:
   Tile(const BitMatrix &matrix, std::size_t n_rows, std::size_t n_columns, std::size_t width)
@@ -26,7 +26,7 @@ public:
     end_ = std::max<std::ptrdiff_t>(0, last) + static_cast<std::ptrdiff_t>(n_columns);
   }
 
-  /// Rows [begin, end); valid until the next call.
+  /// Return rows [begin, end), valid until the next call.
   BitRows rows(std::size_t begin, std::size_t end) {
     const bool one_row = matrix_.row_stride == 0;
     if (one_row && !copy_.empty()) return {copy_.data(), 0};
@@ -61,11 +61,12 @@ private:
 
   BitMatrix matrix_;
   std::size_t n_columns_, width_;
-  /// How far the matrix reaches from its first element; nowhere if rows must be copied.
+  /// End of the matrix in bytes from its first element; the minimum if rows must be copied.
   std::ptrdiff_t end_ = PTRDIFF_MIN;
   std::vector<std::uint8_t> copy_;
 };
 
+/// Return whether every bit width is 1 to max_bits.
 bool all_in_range(const std::uint8_t *widths, std::size_t n) {
   std::uint8_t any_bit = 0;
   for (std::size_t i = 0; i < n; ++i)
@@ -74,7 +75,7 @@ bool all_in_range(const std::uint8_t *widths, std::size_t n) {
 }
 static_assert(max_bits == 64, "all_in_range looks at the bits above the lowest six");
 
-/// Whether every width of the rows is 1 to max_bits.
+/// Return whether every bit width of the rows is 1 to max_bits.
 bool all_in_range(BitRows rows, std::size_t n_rows, std::size_t n_columns) {
   if (rows.stride == 0) return all_in_range(rows.first, n_columns);
   if (rows.stride == static_cast<std::ptrdiff_t>(n_columns))
@@ -85,7 +86,7 @@ bool all_in_range(BitRows rows, std::size_t n_rows, std::size_t n_columns) {
   return true;
 }
 
-/// Throws BadBits for the first width that is none, of rows [first, last).
+/// Throw BadBits for the first bit width out of range in rows [first, last).
 void check_range(BitRows weights, BitRows inputs, std::size_t first, std::size_t last,
                  std::size_t n_columns) {
   if (all_in_range(weights, last - first, n_columns) &&
@@ -102,7 +103,7 @@ void check_range(BitRows weights, BitRows inputs, std::size_t first, std::size_t
   }
 }
 
-/// What a layer costs does not depend on whose it is.
+/// Return the layer without its owner, which does not affect the costs.
 Layer without_owner(Layer layer) {
   layer.owner = 0;
   return layer;
@@ -126,7 +127,7 @@ BitSum &BitSearch::add_sum(unsigned shift) { return sums_.emplace_back(n_columns
 void BitSearch::add_layers(std::span<const Layer> layers, std::span<const std::int32_t> columns,
                            Rules rules, std::span<const Metric> metrics) {
   std::vector<BitSum> sums(metrics.size(), BitSum(n_columns_, 0));
-  // Networks repeat their layers: equal ones are tabulated once.
+  // Networks repeat their layers, so equal ones are tabulated once.
   std::map<Layer, std::vector<Share>, BytesOrder> shares;
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const bool varies = columns[i] >= 0;
@@ -182,7 +183,7 @@ void BitSearch::count(const BitCandidates &candidates, std::size_t begin, std::s
         bool checked = false;
         for (std::size_t i = 0; i < sums_.size(); ++i) {
           std::int64_t *out = values[i] + first;
-          // Modulo 2^64 on the way to what fits.
+          // Intermediate sums wrap modulo 2^64; the results fit.
           const std::span tile(reinterpret_cast<std::uint64_t *>(out), last - first);
           const bool in_range =
               sums_[i].always_fits() && sums_[i].start_rows(weights, inputs, tile, instructions_);

@@ -1,4 +1,4 @@
-/// Costs of very many candidates, each a row of bit widths.
+/// Costs of very many candidates, one row of bit widths each.
 #pragma once
 
 #include <algorithm>
@@ -14,36 +14,36 @@
 
 namespace bopscount {
 
-/// Bytes anywhere in memory: an array of any strides, or one row for all candidates (a stride
-/// of 0).
+/// Bytes in memory: an array of any strides, or one row for all candidates (row stride 0).
 struct BitMatrix {
-  const std::uint8_t *first;
-  std::ptrdiff_t row_stride;
-  std::ptrdiff_t column_stride;
+  const std::uint8_t *first;    ///< element (0, 0)
+  std::ptrdiff_t row_stride;    ///< bytes
+  std::ptrdiff_t column_stride; ///< bytes
 };
 
-/// Widths, one row a candidate and one column a layer (or group of layers).
+/// Bit widths, one row per candidate and one column per layer (or group of layers).
 struct BitCandidates {
   std::size_t n_rows;
   BitMatrix weights;
   BitMatrix inputs;
 };
 
-/// A width that is not 1 to `max_bits`.
+/// Bit width outside 1 to `max_bits`.
 struct BadBits {
-  bool of_weight;
+  bool of_weight; ///< true for a weight, false for an input
   std::size_t candidate, column;
-  int value;
+  int value; ///< the bit width
 };
-/// A layer's cost over 2^63 - 1.
+/// Layer's cost over 2^63 - 1.
 struct LayerCostOverflow {
   std::size_t candidate, column;
 };
-/// A sum over 2^63 - 1.
+/// Sum over 2^63 - 1.
 struct SumOverflow {
   std::size_t candidate, sum;
 };
 
+/// Sums of costs at very many assignments of bit widths.
 class BitSearch {
 public:
   BitSearch(std::size_t n_columns, Varied varied, Instructions instructions = best_instructions());
@@ -52,24 +52,25 @@ public:
   Varied varied() const { return varied_; }
   std::size_t n_sums() const { return sums_.size(); }
 
-  /// Appends a sum; `finish` it before counting.
+  /// Append a sum; `finish` it before counting.
   BitSum &add_sum(unsigned shift = 0);
-  /// Appends one sum a metric: the total over `layers`, of which layer i takes its widths from
-  /// columns[i], or keeps them at -1. Throws LayerError or LayerOverflow.
+  /// Append one sum per metric: the total over `layers`. Layer i takes its bit widths from
+  /// columns[i], or keeps them if that is -1. Throws LayerError or LayerOverflow.
   void add_layers(std::span<const Layer> layers, std::span<const std::int32_t> columns, Rules rules,
                   std::span<const Metric> metrics);
 
-  /// How many of so many candidates a thread takes at a time: longer runs are read faster, as
-  /// long as there are enough of them for all threads.
+  /// Return the number of candidates per block of a thread.
+  // Longer blocks are read faster, as long as there are enough of them for all threads.
   std::size_t block_size(std::size_t n_candidates) const {
     const std::size_t n_tiles = n_candidates / tile_size_ / enough_blocks;
     return tile_size_ * std::clamp(n_tiles, min_tiles_a_block, max_tiles_a_block);
   }
-  /// Writes sum i of candidate j, in [begin, end), to values[i][j]. Throws BadBits,
+  /// Write sum i of candidate j, in [begin, end), to values[i][j]. Throws BadBits,
   /// LayerCostOverflow or SumOverflow.
   void count(const BitCandidates &candidates, std::size_t begin, std::size_t end,
              std::span<std::int64_t *const> values) const;
-  /// The same for sums of any size, in two halves, to high[i][j - origin] and low[i][j - origin].
+  /// Write sums of any size, in two 64-bit halves, to high[i][j - origin] and low[i][j - origin].
+  /// Throws BadBits or LayerCostOverflow.
   void count_wide(const BitCandidates &candidates, std::size_t begin, std::size_t end,
                   std::size_t origin, std::span<std::int64_t *const> high,
                   std::span<std::uint64_t *const> low) const;
@@ -83,8 +84,7 @@ private:
                      CountTile count_tile) const;
 
   std::size_t n_columns_;
-  /// Rows whose widths stay in the first-level cache.
-  std::size_t tile_size_;
+  std::size_t tile_size_; ///< number of rows whose bit widths fit into the first-level cache
   Varied varied_;
   Instructions instructions_;
   std::vector<BitSum> sums_;

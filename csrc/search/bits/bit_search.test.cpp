@@ -36,7 +36,8 @@ struct Network {
   std::size_t n_columns;
 };
 
-/// Whole bytes and fractions of them, biases, a layer in no column, two layers in one.
+/// Network with whole bytes and fractions of them, biases, a layer in no column, and two layers
+/// in one column.
 Network some_network() {
   Network network;
   network.layers = {conv(8, 16, 64),        conv(3, 5, 7, true), conv(16, 8, 64, true),
@@ -47,7 +48,7 @@ Network some_network() {
   return network;
 }
 
-/// The slow way: the records changed, counted and summed up.
+/// Return the sums the slow way: change the records, count them and sum up.
 CostSums reference(const Network &network, Rules rules, Varied varied, const std::uint8_t *weights,
                    const std::uint8_t *inputs) {
   std::vector<Layer> layers = network.layers;
@@ -220,7 +221,7 @@ TEST_CASE("arrays of any strides are read where they are and nowhere else") {
   for (const std::ptrdiff_t row_step : {1, 2, -1, 7}) {
     for (const bool by_column : {false, true}) {
       const auto wide = static_cast<std::size_t>(std::abs(row_step));
-      // Exactly as much memory as the array spans; gaps hold what is no width.
+      // Exactly as much memory as the array spans; gaps hold invalid widths.
       std::vector<std::uint8_t> memory(n * columns * wide - (by_column ? wide - 1 : 0), 0);
       BitMatrix rows{memory.data(), row_step * static_cast<std::ptrdiff_t>(columns), 1};
       if (by_column) rows = {memory.data(), row_step, static_cast<std::ptrdiff_t>(n * wide)};

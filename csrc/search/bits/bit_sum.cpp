@@ -32,7 +32,7 @@ void BitSum::add(BitGrid grid, std::vector<Share> shares) {
 void BitSum::finish() {
   always_fits_ = bound_ <= INT64_MAX;
   if (!always_fits_) return;
-  // Where the sum fits into 64 bits, its parts may be computed modulo 2^64.
+  // If the sum fits into 64 bits, its parts may be computed modulo 2^64.
   std::vector<std::int64_t> by_column(coefficients_.size());
   for (std::size_t term = 0; term < bit_terms.size(); ++term) {
     std::ranges::transform(coefficients_, by_column.begin(), [&](const Coefficients &of_column) {

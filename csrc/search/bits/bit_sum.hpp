@@ -1,4 +1,4 @@
-/// One metric of a bit-width search: a sum over layers of costs that follow their widths.
+/// Metric of a bit-width search: a sum of layers' costs, which depend on bit widths.
 #pragma once
 
 #include <array>
@@ -14,41 +14,42 @@
 
 namespace bopscount {
 
-/// How many times a grid's cost stands in a sum, for the widths of one column.
+/// Multiple of a grid's cost in a sum, at the bit widths of one column.
 struct Share {
-  std::size_t column;
-  std::int64_t scale;
+  std::size_t column; ///< index of the column
+  std::int64_t scale; ///< factor of the cost
 };
 
-/// A candidate that meets a cost over 2^63 - 1; `row` is relative to the rows given.
+/// Candidate with a layer's cost over 2^63 - 1; `row` is relative to the given rows.
 struct CellOverflow {
   std::size_t row, column;
 };
 
-/// constant + the sum over columns of costs at the column's widths, over 2^shift, rounded up.
+/// (constant + the sum over columns of costs at the column's bit widths) / 2^shift, rounded up.
 class BitSum {
 public:
   BitSum(std::size_t n_columns, unsigned shift);
 
+  /// Add a constant, before the division.
   void add_constant(Int128 value);
-  /// Adds scale x grid at the widths of its column, for each share.
+  /// Add scale x grid at the bit widths of its column, for each share.
   void add(BitGrid grid, std::vector<Share> shares);
-  /// To be called after the last of these.
+  /// Prepare for counting; call it once, after the last `add`.
   void finish();
 
-  /// Whether no candidate's sum can pass 2^63 - 1.
+  /// Return whether no candidate's sum can exceed 2^63 - 1.
   bool always_fits() const { return always_fits_; }
-  /// Starts the sums of some candidates, if they always fit. True if that has shown every
-  /// width to be in its range; else they must be looked at before `finish_rows`.
+  /// Start the sums of some candidates; requires `always_fits`. Return true if all bit widths
+  /// were found to be in range; if false, check them before `finish_rows`.
   bool start_rows(BitRows weights, BitRows inputs, std::span<std::uint64_t> sums,
                   Instructions instructions) const;
-  /// Throws CellOverflow.
+  /// Finish the sums of some candidates. Throws CellOverflow.
   void finish_rows(BitRows weights, BitRows inputs, std::span<std::uint64_t> sums) const;
-  /// The sum of one candidate, row 0, whatever it is. Throws CellOverflow.
+  /// Return the sum of one candidate, row 0, of any size. Throws CellOverflow.
   Int128 count_wide(BitRows weights, BitRows inputs) const;
 
 private:
-  /// A cost that is no polynomial, cell by cell.
+  /// Cost without a polynomial, cell by cell.
   struct Table {
     BitGrid grid;
     std::vector<Share> shares;
@@ -58,8 +59,7 @@ private:
   unsigned shift_;
   bool always_fits_ = false;
   Int128 constant_ = 0, bound_ = 0;
-  /// By column.
-  std::vector<Coefficients> coefficients_;
+  std::vector<Coefficients> coefficients_; ///< by column
   std::vector<BitDigits> passes_;
   std::vector<Table> tables_;
 };

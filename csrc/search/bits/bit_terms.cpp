@@ -14,7 +14,7 @@ Int128 value(Factor factor, std::size_t bits) {
   return 0;
 }
 
-/// one + w * weight bits + a * input bits + wa * both.
+/// one + w * weight bits + a * input bits + wa * weight bits * input bits.
 struct Bilinear {
   Int128 one, w, a, wa;
 
@@ -23,8 +23,8 @@ struct Bilinear {
   }
 };
 
-/// Through the cells at (first, first) and one bit further; slopes along an operand that keeps
-/// its width are 0.
+/// Return the function through the cells at (first, first) and one bit further. Slopes along an
+/// operand of fixed bit width are 0.
 Bilinear through_corner(const BitGrid &grid, std::size_t first) {
   const bool weight = grid.n_weight_bits > 1, input = grid.n_input_bits > 1;
   const std::size_t w = weight ? first : 1, a = input ? first : 1;
@@ -55,7 +55,7 @@ std::optional<BitPolynomial> fit(const BitGrid &grid) {
     if (grid.cells[0] == BitGrid::overflow) return std::nullopt;
     return BitPolynomial{grid.cells[0], {}};
   }
-  // Two bits, for one may be special.
+  // From 2 bits on, because 1 x 1 bit may be special.
   const Bilinear low = through_corner(grid, 2);
   const Bilinear wide = through_corner(grid, max_low_bits + 1);
   const BitPolynomial polynomial{wide.one,

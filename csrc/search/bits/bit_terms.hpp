@@ -1,4 +1,4 @@
-/// Costs as sums of products: a function of the weight bits times one of the input bits.
+/// Costs as sums of products of a function of the weight bits and one of the input bits.
 #pragma once
 
 #include <array>
@@ -10,21 +10,22 @@
 
 namespace bopscount {
 
-/// What one operand's width contributes to a product.
+/// Function of one operand's bit width, as a factor of a product.
 enum class Factor : std::uint8_t {
-  one,      ///< 1, whatever the width
-  bits,     ///< the width
+  one,      ///< 1 for all bit widths
+  bits,     ///< the bit width
   low,      ///< 1 up to max_low_bits, else 0
-  low_bits, ///< the width up to max_low_bits, else 0
+  low_bits, ///< the bit width up to max_low_bits, else 0
   binary,   ///< 1 for one bit, else 0
 };
 
-/// The largest value of a factor.
+/// Return the largest value of a factor.
 constexpr int max_value(Factor factor) {
   if (factor == Factor::bits) return static_cast<int>(max_bits);
   return factor == Factor::low_bits ? max_low_bits : 1;
 }
 
+/// Product of a factor of the weight bits and one of the input bits.
 struct BitTerm {
   Factor weight;
   Factor input;
@@ -32,8 +33,8 @@ struct BitTerm {
   friend constexpr bool operator==(const BitTerm &, const BitTerm &) = default;
 };
 
-/// The products that a cost may be made of. Every cost without rounding is bilinear in the
-/// two widths among low-bit layers, bilinear among the others, and 1 x 1 bit is for itself.
+/// Products that costs consist of. Every cost without rounding is bilinear in the two bit
+/// widths among low-bit layers, bilinear among the others, and special at 1 x 1 bit.
 inline constexpr std::array<BitTerm, 8> bit_terms = {{
     {Factor::bits, Factor::one},
     {Factor::one, Factor::bits},
@@ -50,11 +51,12 @@ struct BitPolynomial {
   Int128 constant = 0;
   std::array<Int128, bit_terms.size()> coefficients{};
 
+  /// Return the value at a pair of bit widths.
   Int128 at(std::size_t weight_bits, std::size_t input_bits) const;
 };
 
-/// The polynomial that equals the grid in every cell, if there is one: where a cost is rounded
-/// to whole bytes layer by layer, or has an overflow, there is none.
+/// Return the polynomial that equals the grid in every cell. There is none if a cost is rounded
+/// to whole bytes by layer, or overflows.
 std::optional<BitPolynomial> fit(const BitGrid &grid);
 
 } // namespace bopscount

@@ -1,4 +1,4 @@
-/// For tests: the sets of instructions that this processor has.
+/// Instruction sets of this processor, for tests.
 #pragma once
 
 #include <vector>
@@ -7,6 +7,7 @@
 
 namespace bopscount {
 
+/// Return all instruction sets that this processor has.
 inline std::vector<Instructions> every_instructions() {
   std::vector<Instructions> found;
   for (const Instructions each : {Instructions::portable, Instructions::avx2, Instructions::avx512})

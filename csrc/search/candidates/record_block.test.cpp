@@ -19,7 +19,7 @@ Layer linear(std::int64_t in, std::int64_t out) {
   return layer;
 }
 
-/// Three candidates of two layers, row by row.
+/// Three candidates of two layers each, row by row.
 std::vector<Layer> three_candidates() {
   return {linear(3, 4), linear(4, 5), linear(3, 8), linear(8, 5), linear(3, 1), linear(1, 5)};
 }

@@ -1,4 +1,4 @@
-/// Shapes and sizes of records whose fields were changed.
+/// Shapes and sizes of records with changed fields.
 #pragma once
 
 #include <cstddef>
@@ -8,12 +8,12 @@
 
 namespace bopscount {
 
-/// What a convolution, pooling or linear layer makes of `in`, by its kind; false for other kinds
-/// and where it does not fit. `spatial` is the number of dimensions of the window.
+/// Set the output shape of a convolution, pooling or linear layer, by its kind. Return false for
+/// other kinds, and if `in` does not fit. `spatial` is the number of window dimensions.
 bool changed_shape(const Layer &layer, std::size_t spatial, const Dims &in, Dims &out);
 
-/// Whether sizes are 1 to 2^31 - 1 and their product is under 2^62: the shape rules cannot
-/// overflow.
+/// Return whether sizes are 1 to 2^31 - 1 and their product is under 2^62, so that the shape
+/// rules cannot overflow.
 bool is_countable(const Dims &dims);
 
 } // namespace bopscount

@@ -1,4 +1,4 @@
-/// Candidates of a choice search, as they lie in memory: any integer type, any strides.
+/// Candidates of a choice search in memory, of any integer type and any strides.
 #pragma once
 
 #include <algorithm>
@@ -12,24 +12,25 @@
 
 namespace bopscount {
 
-/// (candidate, slot) -> the chosen alternative. Elements need not be aligned.
+/// Array of chosen alternatives, indexed by (candidate, slot). Elements need not be aligned.
 struct ChoiceArray {
-  const std::byte *data = nullptr;
+  const std::byte *data = nullptr;     ///< element (0, 0)
   std::ptrdiff_t candidate_stride = 0; ///< bytes
   std::ptrdiff_t slot_stride = 0;      ///< bytes
   std::size_t n_candidates = 0;
   std::size_t n_slots = 0;
   std::uint8_t item_bytes = 1; ///< 1, 2, 4 or 8
   bool is_signed = false;
-  bool swapped = false; ///< bytes in the order of the other kind of machine
+  bool swapped = false; ///< whether bytes are in non-native order
 
+  /// Return the address of an element.
   const std::byte *at(std::size_t candidate, std::size_t slot) const {
     return data + static_cast<std::ptrdiff_t>(candidate) * candidate_stride +
            static_cast<std::ptrdiff_t>(slot) * slot_stride;
   }
 };
 
-/// Reads elements of type T; a swapped array's bytes are turned round.
+/// Reader of elements of type T; reverses the bytes of a swapped array.
 template <std::integral T, bool swapped> struct ChoiceReader {
   T operator()(const std::byte *element) const {
     T value;
@@ -44,7 +45,7 @@ template <std::integral T, bool swapped> struct ChoiceReader {
   }
 };
 
-/// Calls `use` with the reader of the array's element type.
+/// Call `use` with the reader of the array's element type.
 template <class Use>
 [[gnu::always_inline]] inline void with_reader(const ChoiceArray &choices, Use &&use) {
   const auto pick = [&]<class Signed, class Unsigned>(Signed,

@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::array kernels = {ChoiceKernel::best, ChoiceKernel::portable, ChoiceKernel::walk};
 
-/// What a table is made from, with random costs and transitions.
+/// Arguments of a table, with random costs and transitions.
 struct Parts {
   std::vector<ChoiceSlot> slots;
   std::vector<std::int64_t> costs;
@@ -59,7 +59,7 @@ template <class T> ChoiceArray rows_of(const std::vector<T> &values, std::size_t
   return choices;
 }
 
-/// Sums of all candidates, metric after metric.
+/// Return the sums of all candidates, metric after metric.
 std::vector<std::int64_t> sums_of(const ChoiceTable &table, const ChoiceArray &choices,
                                   ChoiceKernel kernel) {
   std::vector<std::int64_t> values(table.n_metrics() * choices.n_candidates, -1);
@@ -70,7 +70,7 @@ std::vector<std::int64_t> sums_of(const ChoiceTable &table, const ChoiceArray &c
   return values;
 }
 
-/// The same from the definition.
+/// Return the sums from the definition, metric after metric.
 std::vector<std::int64_t> expected_sums(const Parts &parts,
                                         const std::vector<std::size_t> &choices) {
   const std::size_t n_slots = parts.slots.size(), n_candidates = choices.size() / n_slots;

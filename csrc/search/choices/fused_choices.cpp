@@ -8,9 +8,9 @@
 namespace bopscount {
 namespace {
 
-/// Rows of a group of two slots; more would crowd the second-level cache.
+/// Most rows of a group of two slots; more would crowd the second-level cache.
 constexpr std::size_t pair_rows = 2048;
-/// So many that 16 bits can number their costs.
+/// Most rows whose costs 16 bits can index.
 constexpr std::size_t max_rows = (std::size_t{1} << 16) / FusedChoices::row_width;
 constexpr std::size_t max_choices = 255; ///< so that 255 itself is out of range everywhere
 
@@ -25,7 +25,8 @@ std::unique_ptr<const FusedChoices> FusedChoices::make(const ChoiceTable &table)
   return fused;
 }
 
-/// Pairs slots where the pair has at most `largest_group` rows; false if all do not fit.
+/// Pair slots if the pair has at most `largest_group` rows. Return false if the table does not
+/// fit.
 bool FusedChoices::plan(const ChoiceTable &table, std::size_t largest_group) {
   const auto &slots = table.slots();
   groups_.clear();
@@ -97,7 +98,7 @@ void FusedChoices::set_lanes(const ChoiceTable &table) {
   factor_.assign(n_vectors, {none});
   mask_.assign(n_vectors, {none});
   base_.assign(n_vectors, {none + zero_row});
-  // Lanes of no group hold whatever comes after the candidate: any byte will do.
+  // Lanes without a group hold bytes after the candidate, which may have any value.
   last_low_.assign(n_vectors, {all >> 8});
   last_high_.assign(n_vectors, {all >> 8});
   const std::size_t low_byte = std::endian::native == std::endian::little ? 0 : 1;

@@ -1,7 +1,7 @@
-/// The quick way to sum over choices: neighbouring slots fused into one lookup.
+/// Fast path of sums over choices: neighbouring slots are fused into one lookup.
 ///
-/// Two slots of 9 alternatives are one group of 81 rows, so 21 slots take 11 lookups. A row is
-/// four metrics wide, one vector addition; further metrics are further tables of such rows.
+/// Two slots of 9 alternatives form one group of 81 rows, so 21 slots take 11 lookups. A row
+/// holds four metrics, one vector addition; further metrics have further tables of such rows.
 #pragma once
 
 #include <cstddef>
@@ -17,34 +17,38 @@ namespace bopscount {
 
 class ChoiceTable;
 
+/// Fused rows of a choice table.
 class FusedChoices {
 public:
+  /// Metrics per row.
   static constexpr std::size_t row_width = 4;
-  /// Costs of four metrics, added in one instruction where there is one.
+  /// Costs of four metrics, added in one instruction if there is one.
   using Row = std::int64_t __attribute__((vector_size(row_width * sizeof(std::int64_t))));
-  /// Pairs of choices of 16 groups, two bytes each.
+  /// Groups per vector.
   static constexpr std::size_t lanes = 16;
+  /// Pairs of choices of 16 groups, two bytes each.
   using Lanes = std::uint16_t __attribute__((vector_size(lanes * sizeof(std::uint16_t))));
 
-  /// Null if the table is too large for 16-bit indices, or a slot has over 255 alternatives.
+  /// Return the fused rows of a table, or null if the table is too large for 16-bit indices or a
+  /// slot has over 255 alternatives.
   static std::unique_ptr<const FusedChoices> make(const ChoiceTable &table);
 
-  /// Sums of candidates [begin, end); no sum may pass 64 bits. `refuse` is called with the
-  /// range of a block in which some candidate makes a choice that it cannot, and must throw.
+  /// Write the sums of candidates [begin, end); no sum may exceed 64 bits. `refuse` is called
+  /// with the range of a block that contains an impossible choice, and must throw.
   void count(const ChoiceArray &choices, std::size_t begin, std::size_t end,
              std::span<std::int64_t *const> sums, bool use_processor_extensions,
              const std::function<void(std::size_t, std::size_t)> &refuse) const;
 
 private:
-  /// The offset to the next group of a choice that cannot be made.
+  /// Offset to the next group for an impossible choice.
   static constexpr std::uint32_t dead_end = UINT32_MAX;
 
-  /// A vector as std::vector can hold it: allocators forget how a bare one is aligned.
+  /// Wrapper of a vector for std::vector, whose allocator loses the alignment of a bare one.
   template <class Vector> struct Held {
     alignas(sizeof(Vector)) Vector vector{};
   };
 
-  /// One slot, or two neighbouring ones.
+  /// One slot, or two neighbouring slots.
   struct Group {
     std::size_t first_slot;
     std::size_t n_slots;
@@ -62,11 +66,11 @@ private:
   std::size_t n_rows_ = 0;
   std::size_t n_metrics_ = 0;
   bool has_states_ = false;
-  std::vector<Held<Row>> rows_; ///< n_rows_ rows for each four metrics; the last is all zeros
-  /// What to add to the next group's index, a value a row; only if there are states.
+  std::vector<Held<Row>> rows_; ///< n_rows_ rows per four metrics; the last row is all zeros
+  /// Offsets to the next group's index, one per row; only if there are states.
   std::vector<std::uint32_t> next_offsets_;
-  /// For each lane of 16 groups: row = base + low byte * factor + (high byte & mask). Indices
-  /// are those of the row's first cost, row * row_width: processors scale by 8, not by 32.
+  /// Row of each group, by lane: base + low byte * factor + (high byte & mask). Rows are indexed
+  /// by their first cost, row * row_width, because processors scale by 8 but not by 32.
   std::vector<Held<Lanes>> factor_, mask_, base_, last_low_, last_high_;
   std::vector<std::size_t> byte_of_slot_;
   bool bytes_as_given_ = false; ///< slot s is byte s

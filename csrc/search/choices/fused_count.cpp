@@ -1,4 +1,4 @@
-// The loops of FusedChoices, from one source for each set of instructions.
+// Loops of FusedChoices, one source for all instruction sets.
 #include <algorithm>
 #include <bit>
 #include <concepts>
@@ -18,7 +18,7 @@ constexpr std::size_t round_up(std::size_t value, std::size_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-/// The largest valid byte that elements of type T can hold.
+/// Return the largest valid byte that elements of type T can hold.
 template <std::integral T> constexpr auto largest_byte() {
   using Unsigned = std::make_unsigned_t<T>;
   return static_cast<Unsigned>(std::is_signed_v<T> && sizeof(T) == 1 ? INT8_MAX : UINT8_MAX);
@@ -34,15 +34,15 @@ struct FusedChoices::Kernel {
   const ChoiceArray &choices;
   std::size_t n_vectors, n_groups;
   std::size_t padded;                 ///< bytes of a candidate, in whole vectors
-  std::vector<std::uint8_t> bytes;    ///< choices of a block that do not lie as they should
-  std::vector<std::uint16_t> indices; ///< of each candidate's rows
+  std::vector<std::uint8_t> bytes;    ///< choices of a block that cannot be read in place
+  std::vector<std::uint16_t> indices; ///< rows of each candidate
 
   Kernel(const FusedChoices &fused_, const ChoiceArray &choices_)
       : fused(fused_), choices(choices_), n_vectors(fused_.factor_.size()),
         n_groups(round_up(fused_.groups_.size(), unroll)), padded(n_vectors * sizeof(Lanes)),
         bytes(block_size * padded + padded), indices(block_size * n_vectors * lanes) {}
 
-  /// Which loops this processor can run.
+  /// Return the loops for this processor.
   static Run pick(bool use_processor_extensions) {
 #if defined(__x86_64__)
     if (use_processor_extensions && __builtin_cpu_supports("avx2")) return &run_avx2;
@@ -51,7 +51,7 @@ struct FusedChoices::Kernel {
     return &run_portable;
   }
 
-  /// False if some candidate of [first, last) makes a choice that it cannot.
+  /// Write the sums of [first, last). Return false if some choice is impossible.
   [[gnu::always_inline]] inline bool run(std::size_t first, std::size_t last, Sums sums) {
     const std::uint8_t *from = bytes.data();
     auto stride = static_cast<std::ptrdiff_t>(padded);
@@ -71,8 +71,8 @@ struct FusedChoices::Kernel {
     return true;
   }
 
-  /// Whether the candidates up to `last` can be read where they are. Whole vectors are read,
-  /// past the end of a candidate but not past that of the array.
+  /// Return whether the candidates before `last` can be read in place. Whole vectors are read,
+  /// past the end of a candidate but not past the end of the array.
   bool lie_right(std::size_t last) const {
     if (!fused.bytes_as_given_ || choices.item_bytes != 1 || choices.is_signed ||
         choices.slot_stride != 1 || choices.candidate_stride < 0)
@@ -81,7 +81,7 @@ struct FusedChoices::Kernel {
     return static_cast<std::size_t>(end - choices.at(last - 1, 0)) >= padded;
   }
 
-  /// Fills `bytes`; false if some choice is no byte.
+  /// Fill `bytes`. Return false if some choice does not fit into a byte.
   [[gnu::always_inline]] inline bool gather(std::size_t first, std::size_t last) {
     bool all_bytes = true;
     const auto gather_as = [&](auto read) __attribute__((always_inline)) {
@@ -115,7 +115,7 @@ struct FusedChoices::Kernel {
     return all_bytes;
   }
 
-  /// Writes the lowest bytes of neighbouring elements; returns the elements, or-ed.
+  /// Write the lowest bytes of contiguous elements. Return the bitwise or of the elements.
   template <class Read>
   [[gnu::always_inline]] static inline auto narrow(Read read, const std::byte *from,
                                                    std::size_t n_elements, std::uint8_t *to) {
@@ -131,7 +131,7 @@ struct FusedChoices::Kernel {
 
   [[gnu::always_inline]] inline bool find_rows(const std::uint8_t *candidates,
                                                std::ptrdiff_t stride, std::size_t n_candidates) {
-    Lanes wrong{}; // a lane's highest bit
+    Lanes wrong{}; // the highest bit of a lane is set for a choice out of range
     for (std::size_t vector = 0; vector < n_vectors; ++vector) {
       const Lanes factor = fused.factor_[vector].vector, mask = fused.mask_[vector].vector,
                   base = fused.base_[vector].vector, last_low = fused.last_low_[vector].vector,
@@ -152,7 +152,8 @@ struct FusedChoices::Kernel {
     return any >> 15 == 0;
   }
 
-  /// From rows of the first state to those of the state that each group is in.
+  /// Move `indices` from the rows of state 0 to those of each group's state. Return false if
+  /// some choice is impossible.
   [[gnu::always_inline]] inline bool follow_states(std::size_t n_candidates) {
     const std::uint32_t *next = fused.next_offsets_.data();
     for (std::size_t i = 0; i < n_candidates; ++i) {
@@ -172,7 +173,7 @@ struct FusedChoices::Kernel {
     return *reinterpret_cast<const Row *>(table + sizeof(std::int64_t) * index);
   }
 
-  /// The sum of one candidate's rows.
+  /// Add up the rows of one candidate.
   [[gnu::always_inline]] inline void add_up(std::size_t candidate, const char *table,
                                             Row &total) const {
     const std::uint16_t *rows = indices.data() + candidate * n_vectors * lanes;
@@ -186,7 +187,7 @@ struct FusedChoices::Kernel {
     total = even + odd;
   }
 
-  /// Sums of up to four metrics, from `metric` on.
+  /// Write the sums of up to four metrics, from `metric` on.
   [[gnu::always_inline]] inline void add_rows(std::size_t n_candidates, std::size_t metric,
                                               Sums sums, std::size_t begin) const {
     const auto *table =
@@ -197,7 +198,7 @@ struct FusedChoices::Kernel {
       std::int64_t *const to[row_width] = {sums[metric] + begin, sums[metric + 1] + begin,
                                            sums[metric + 2] + begin, sums[metric + 3] + begin};
       for (; i + row_width <= n_candidates; i += row_width) {
-        // Four candidates of four metrics, turned into four metrics of four candidates.
+        // Transpose four candidates of four metrics.
         Row a, b, c, d;
         add_up(i, table, a);
         add_up(i + 1, table, b);
