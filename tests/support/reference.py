@@ -1,7 +1,7 @@
 """A slow, obvious cost model in plain Python ints, to hold the C++ core against.
 
-Written from the counting semantics (design, section 3) and the op table's descriptions,
-not from the code in csrc; matters of taste follow the op table. A record is a mapping of
+Written from docs/counting.md and the op table's descriptions, not from the code in csrc;
+matters of taste follow the op table. A record is a mapping of
 the fields of `struct Layer`, its `kind` a name.
 """
 
@@ -264,7 +264,7 @@ def all_zero(s: Sizes) -> dict[str, int]:
     return {"flops": 0, "madd": 0, "read": 0, "write": 0}
 
 
-# The design's table, column by column; a column left out follows the complete rules.
+# The torchstat rules, column by column; a column left out follows the complete rules.
 TORCHSTAT: dict[str, Callable[[Sizes], dict[str, int]]] = {
     "conv": lambda s: {
         "flops": s.macs + s.biases,
