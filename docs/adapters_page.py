@@ -17,22 +17,22 @@ _TEXT = """\
 
 <!-- Written by python docs/adapters_page.py from bopscount/bits/adapters/__init__.py. -->
 
-An adapter knows where one code base keeps its bit widths. It recognises a class by the path of its
-module, its name and its attributes, and imports no library. Nothing has to be registered: the
-report says `adapter` as the source of each width that comes from here, and `producer` where the
-tensor that came in carries its width from an activation quantiser. What a user says (`bits=`,
-`register_layer`) goes before. A weight of a library's tensor subclass, or of an integer dtype, has
-its width even where a plain function uses it; the source is `dtype` then.
+An adapter reads bit widths from the layers of one code base. It recognises a class by its module
+path, its name and its attributes, and imports no library. Nothing has to be registered. The report
+gives `adapter` as the source of such a width, and `producer` if the input tensor carries its width
+from an activation quantiser. Widths from the user (`bits=`, `register_layer`) take precedence. A
+weight of a library's tensor subclass, or of an integer dtype, has its width even if a plain
+function uses it; its source is `dtype`.
 
-Where a class looks like one of these but has not the attributes, the layer is counted as full
-precision, and the report names module and attribute (`report.assumptions`).
+If a class matches by name but lacks the attributes, the layer counts as full precision, and the
+report names the module and the attribute (`report.assumptions`).
 
-The two classes of old, `HardBinaryConv` and `BinaryActivation`, are known by name alone, as are
-their relatives of the first row.
+`HardBinaryConv` and `BinaryActivation` are recognised by name alone, and so are the related classes
+in the first row.
 
-"Tested against" is the library itself, in the version named, or a re-implementation of the
-attributes and the forward, in tests/support/low_bit/, for code that is no package. Packed weights
-count by their logical shape.
+"Tested against" names the library with its version. For code that is no package it says
+"re-implementation": the tests have their own copy of the attributes and the forward, in
+tests/support/low_bit/. Packed weights count by their logical shape.
 
 | code | classes | module path | where the widths are | tested against |
 |---|---|---|---|---|

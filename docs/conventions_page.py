@@ -20,52 +20,52 @@ _TEXT = """\
 
 <!-- Written by python docs/conventions_page.py; the rules are in bopscount/conventions/. -->
 
-The same network has many published sizes. Each convention below is one way of counting, under a
-name; `rules=` sets the columns of the table, and a convention only adds a named total:
+Papers and tools publish different sizes for the same network. Each convention below is one
+published way of counting, with a name. `rules=` sets the columns of the table; a convention only
+adds a named total:
 
 ```python
 report = bopscount.stat(model, (3, 224, 224), convention="reactnet")  # printed with its name
 report.convention("reactnet")  # an int, a float, or a dict of numbers that are never merged
 report.conventions()  # all of them, side by side
-report.conventions()["reactnet"].parts  # the exact integers that the number is made of
-bopscount.convention_value(table, "product")  # of what trace returned, or of some of its records
+report.conventions()["reactnet"].parts  # the exact integers behind the number
+bopscount.convention_value(table, "product")  # of a traced table, or of some of its records
 ```
 
 From a shell: `bopscount binary_resnet18 --convention reactnet`, or `--conventions`.
 
-"Values" says whether a rule yields exact integers (an `int`, `ConventionValue.exact`) or not (a
-`float`, `ConventionValue.approximate`; its integer `parts` are exact). Full precision stands for
-every float dtype. A layer is low-bit where both operands are quantised, to 16 bits or fewer. A size
-in MiB is in units of 2^20 bytes, which the tables in question print as "MB"; GBOPs, GFLOPs and
-MMACs are powers of ten.
+"Values" says whether a rule gives exact integers (an `int`, `ConventionValue.exact`) or a float
+(`ConventionValue.approximate`; its integer `parts` are exact). Full precision means any float
+dtype. A layer is low-bit if both operands are quantised to 16 bits or fewer. Sizes in MiB are in
+units of 2^20 bytes, which the original tables print as "MB"; GBOPs, GFLOPs and MMACs are powers of
+ten.
 
-Which layer is what: "convolutions and linear layers" are the op kinds `conv`, `conv_transpose`
-and `linear`; a MAC op is any kind with MACs (docs/counting.md). `fvcore` itself overlooks
-attention that is one fused op, as in `nn.MultiheadAttention`; the convention counts its products.
+"Convolutions and linear layers" are the op kinds `conv`, `conv_transpose` and `linear`; a MAC op is
+any kind with MACs (docs/counting.md). The library `fvcore` does not count attention as one fused
+op, as in `nn.MultiheadAttention`; the convention counts its products.
 
 ## Bit widths in the report
 
-- Each row has `weight_bits` and `input_bits`, and `weight_bits_source` and `input_bits_source`:
-  where a width comes from (`user`, `adapter`, `producer`, `dtype`, `measured`), or `floating`,
-  its float dtype. `columns=("default", "bits")` shows them; `columns=` takes any of the table's
+- Each row has `weight_bits` and `input_bits`, and their sources, `weight_bits_source` and
+  `input_bits_source`: `user`, `adapter`, `producer`, `dtype`, `measured`, or `floating` for a float
+  dtype. `columns=("default", "bits")` shows them; `columns=` takes any of the table's
   headers, `MACs` and `ParamMem(B)` too, and `to_pandas` and `--csv` follow it.
 - `report.bit_summary` has MACs by (weight bits, input bits), parameters and their memory by
   width, the model's size in MiB at the true widths, with its remaining float parameters at 8
   bits, and with everything at 32 bits, the compression ratio (32-bit size / size; larq prints the
-  inverse), and the share of binarised MACs. It stands under the table where a layer beyond the
-  two original classes has low-bit weights. A weight that several ops read is stored once;
-  buffers, such as a batch norm's statistics, are not counted.
-- `discount_zeros=True` leaves out the MACs of zero weights, and what these take of the bytes read
-  and of weight memory. It is exact for convolutions and linear layers, each of whose weights is
-  used equally often: of 36,864 MACs of 576 weights, 144 of them not zero, 9,216 remain. `params`
-  and the conventions stay, but for those that say otherwise. The weights are looked at as the
-  module stores them, or as it hands them out after quantisation; where the two may differ, and
-  where no weight is found, the report says so (`report.assumptions`). One-bit weights have no
-  zero.
+  inverse), and the share of binarised MACs. It is printed under the table if a layer other than
+  `HardBinaryConv` and `BinaryActivation` has low-bit weights. A weight that several ops read is
+  stored once; buffers, such as a batch norm's statistics, are not counted.
+- `discount_zeros=True` omits the MACs of zero weights, and their share of the bytes read and of the
+  weight memory. It is exact for convolutions and linear layers, which use each weight equally
+  often: of 36,864 MACs of 576 weights, 144 of them not zero, 9,216 remain. `params` stays, and so
+  do the conventions, except those with their own rule for zeros. The weights are examined as the
+  module stores them, or as it returns them after quantisation; `report.assumptions` says if the two
+  may differ, or if no weight was found. One-bit weights have no zero.
 
 ## The network of the worked numbers
 
-The worked numbers are those of one small network, with a batch of 1:
+The worked numbers are for one small network, with a batch of 1:
 
 {layers}
 
