@@ -31,8 +31,8 @@ def check_answers(layers: np.ndarray, out: np.ndarray) -> None:
     """The core and numpy agree on every value, under both rules; both write into `out`."""
     expected = touched_costs(layers.size)
     for rules in ("full", "torchstat"):
-        _core.count_layers(layers, rules, out=expected)
-        numpy_count.count_layers(layers, rules, out)
+        _core.layer_costs(layers, rules, out=expected)
+        numpy_count.layer_costs(layers, rules, out)
         assert np.array_equal(out.view(np.int64), expected.view(np.int64)), rules
 
 
@@ -52,11 +52,11 @@ class Size:
         check_answers(layers, out)
         n_calls = max(1, 100_000 // n_layers)
         calls = {
-            "numpy": partial(numpy_count.count_layers, layers, rules, out),
+            "numpy": partial(numpy_count.layer_costs, layers, rules, out),
             "copy": copy.measure,
-            "core": partial(_core.count_layers, layers, rules, out=out),
+            "core": partial(_core.layer_costs, layers, rules, out=out),
             # No layers: what the call itself costs, its arguments included.
-            "empty": partial(_core.count_layers, layers[:0], rules, out=out[:0]),
+            "empty": partial(_core.layer_costs, layers[:0], rules, out=out[:0]),
         }
         repeats = {"numpy": max(1, n_calls // 10), "core": n_calls, "empty": 2_000}
         best = best_seconds(calls, rounds, repeats)

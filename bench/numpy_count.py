@@ -197,8 +197,8 @@ class KindColumns:
 _kind_columns = cache(KindColumns)
 
 
-def count_layers(layers: np.ndarray, rules: str, out: np.ndarray, block: int = BLOCK) -> None:
-    """As `_core.count_layers`."""
+def layer_costs(layers: np.ndarray, rules: str, out: np.ndarray, block: int = BLOCK) -> None:
+    """As `_core.layer_costs`."""
     by_kind = _kind_columns(rules)
     for start in range(0, layers.size, block):
         _count_block(layers[start : start + block], by_kind, out[start : start + block])

@@ -41,7 +41,7 @@ def check_answers(block: np.ndarray, n_checked: int = 200) -> None:
     records = np.ascontiguousarray(sample).reshape(-1)
     costs = np.empty(records.size, _core.COST_DTYPE)
     for rules in ("torchstat", "full"):
-        numpy_count.count_layers(records, rules, costs)
+        numpy_count.layer_costs(records, rules, costs)
         for n_threads in (1, 2):
             totals = bopscount.count_layers(sample, rules=rules, n_threads=n_threads)
             for metric, values in totals.items():

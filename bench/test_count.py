@@ -49,7 +49,7 @@ def test_core_counts_a_table(
     layers, out = checked_table
     time_by_layer(
         benchmark,
-        lambda: _core.count_layers(layers, "torchstat", out=out),
+        lambda: _core.layer_costs(layers, "torchstat", out=out),
         layers.size,
         BYTES_A_LAYER * layers.size,
     )
@@ -61,7 +61,7 @@ def test_numpy_counts_a_table(
     layers, out = checked_table
     time_by_layer(
         benchmark,
-        lambda: numpy_count.count_layers(layers, "torchstat", out),
+        lambda: numpy_count.layer_costs(layers, "torchstat", out),
         layers.size,
         BYTES_A_LAYER * layers.size,
     )

@@ -42,7 +42,7 @@ build_type: Final[str]
 def new_layers(n_layers: int) -> NDArray[np.void]:
     """An array of n_layers records of LAYER_DTYPE, every field at its default."""
 
-def count_layers(
+def layer_costs(
     layers: NDArray[np.void],
     rules: str = "torchstat",
     out: NDArray[np.void] | None = None,

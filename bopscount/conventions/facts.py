@@ -38,7 +38,7 @@ class Facts:
 
     def __init__(self, table: Records) -> None:
         self.table = table
-        self._costs: npt.NDArray[Any] = name_layer(_core.count_layers, table, table.records, "full")
+        self._costs: npt.NDArray[Any] = name_layer(_core.layer_costs, table, table.records, "full")
         self.macs: Integers = self._cost("macs")
         self.weight_bits = operand_bits(table, "weight")
         self.input_bits = operand_bits(table, "input")
@@ -92,7 +92,7 @@ class Facts:
         Example: 36,864 MACs with 576 weights, 144 of them nonzero: 64 x 144 = 9,216.
         """
         costs: npt.NDArray[Any] = name_layer(
-            _core.count_layers, self.table, self.table.records, "full", discount_zeros=True
+            _core.layer_costs, self.table, self.table.records, "full", discount_zeros=True
         )
         return costs["macs"].astype(np.int64)
 

@@ -29,8 +29,8 @@ void translate(std::exception_ptr pointer) {
   }
 }
 
-py::array py_count_layers(const py::array &layers, const std::string &rules, const py::object &out,
-                          bool discount_zeros) {
+py::array py_layer_costs(const py::array &layers, const std::string &rules, const py::object &out,
+                         bool discount_zeros) {
   const auto records = layers_of(layers);
   const Rules rule_set = rules_of(rules);
   if (!out.is_none() && !py::isinstance<py::array>(out))
@@ -44,7 +44,7 @@ py::array py_count_layers(const py::array &layers, const std::string &rules, con
   const std::span<Costs> target{static_cast<Costs *>(costs.mutable_data()), records.size()};
   {
     py::gil_scoped_release release;
-    count_layers(records, rule_set, target, discount_zeros);
+    layer_costs(records, rule_set, target, discount_zeros);
   }
   return costs;
 }
@@ -139,7 +139,7 @@ void register_count(py::module_ &module) {
   module.attr("COST_DTYPE") = cost_dtype();
 
   const auto discount_zeros = py::arg("discount_zeros").noconvert() = false;
-  module.def("count_layers", &py_count_layers, py::arg("layers").noconvert(),
+  module.def("layer_costs", &py_layer_costs, py::arg("layers").noconvert(),
              py::arg("rules") = "torchstat", py::arg("out") = py::none(), discount_zeros,
              "Return the costs of every record as an array of COST_DTYPE (`out` if given).");
   module.def("count_totals", &py_count_totals, py::arg("layers").noconvert(),

@@ -213,8 +213,8 @@ void add_block(std::span<const Costs> block, CostSums &sums) {
 
 } // namespace
 
-void count_layers(std::span<const Layer> layers, Rules rules, std::span<Costs> costs,
-                  bool discount_zeros) {
+void layer_costs(std::span<const Layer> layers, Rules rules, std::span<Costs> costs,
+                 bool discount_zeros) {
   count_range(layers, 0, rules, discount_zeros, costs);
 }
 

@@ -58,8 +58,8 @@ public:
 ///
 /// With `discount_zeros`, a layer of a `prunable` kind whose non-zero weights are known costs
 /// their share of the macs, rounded down, and their memory of the weight.
-void count_layers(std::span<const Layer> layers, Rules rules, std::span<Costs> costs,
-                  bool discount_zeros = false);
+void layer_costs(std::span<const Layer> layers, Rules rules, std::span<Costs> costs,
+                 bool discount_zeros = false);
 
 /// Return the sums over all layers. Throws LayerError or LayerOverflow.
 CostSums count_totals(LayerRow layers, Rules rules, bool discount_zeros = false);

@@ -62,7 +62,7 @@ Layer big_matmul() {
 
 Costs cost(const Layer &layer, Rules rules, bool discount_zeros = false) {
   std::array<Costs, 1> costs;
-  bopscount::count_layers({&layer, 1}, rules, costs, discount_zeros);
+  bopscount::layer_costs({&layer, 1}, rules, costs, discount_zeros);
   return costs[0];
 }
 

@@ -95,11 +95,11 @@ def assert_agrees(list_of_fields, rules, groups=None):
     group_array = np.array(groups, np.int32)
     costs = expected(list_of_fields, rules)
     if isinstance(costs, int):
-        assert_overflows(costs, _core.count_layers, layers, rules)
+        assert_overflows(costs, _core.layer_costs, layers, rules)
         assert_overflows(costs, _core.count_totals, layers, rules)
         assert_overflows(costs, _core.count_groups, layers, group_array, n_groups, rules)
         return
-    counted = _core.count_layers(layers, rules)
+    counted = _core.layer_costs(layers, rules)
     assert counted.dtype == _core.COST_DTYPE
     assert [dict(zip(METRICS, row.item(), strict=True)) for row in counted] == costs
     assert _core.count_totals(layers, rules) == tuple(totals(list_of_fields, rules).values())
@@ -252,7 +252,7 @@ def test_a_bad_record_is_refused_by_index(fields, what):
     layers = pack([a_layer(), a_layer(**fields)])
     groups = np.zeros(2, np.int32)
     for count, args in (
-        (_core.count_layers, ()),
+        (_core.layer_costs, ()),
         (_core.count_totals, ()),
         (_core.count_groups, (groups, 1)),
     ):
@@ -283,7 +283,7 @@ def test_fields_that_cost_nothing_do_not_matter():
 @pytest.mark.parametrize("rules", RULES)
 def test_sums_of_layers_and_of_groups_are_the_totals(rules):
     layers = pack([a_layer(kind, calls=calls) for kind in KINDS for calls in range(4)])
-    counted = _core.count_layers(layers, rules)
+    counted = _core.layer_costs(layers, rules)
     by_group = _core.count_groups(layers, np.arange(len(layers), dtype=np.int32) % 7, 7, rules)
     all_layers = _core.count_totals(layers, rules)
     assert all_layers == tuple(int(counted[metric].sum()) for metric in _core.METRICS)
@@ -292,7 +292,7 @@ def test_sums_of_layers_and_of_groups_are_the_totals(rules):
 
 def test_no_layers_cost_nothing():
     none = _core.new_layers(0)
-    assert len(_core.count_layers(none)) == 0
+    assert len(_core.layer_costs(none)) == 0
     assert _core.count_totals(none) == (0,) * len(METRICS)
     assert _core.count_groups(none, np.empty(0, np.int32), 0) == []
     assert _core.count_groups(none, np.empty(0, np.int32), 2) == [(0,) * len(METRICS)] * 2
@@ -300,7 +300,7 @@ def test_no_layers_cost_nothing():
 
 def test_one_layer_is_its_own_total():
     one = pack([a_layer()])
-    assert _core.count_totals(one) == _core.count_layers(one)[0].item()
+    assert _core.count_totals(one) == _core.layer_costs(one)[0].item()
     assert type(_core.count_totals(one)[0]) is int
 
 
@@ -321,11 +321,11 @@ def two_million_layers():
     return np.tile(pack([a_layer("conv"), a_layer("relu")]), 1_000_000)
 
 
-@pytest.mark.parametrize("name", ["count_layers", "count_totals", "count_groups"])
+@pytest.mark.parametrize("name", ["layer_costs", "count_totals", "count_groups"])
 def test_counting_lets_other_threads_run(name, two_million_layers):
     n_layers = len(two_million_layers)
     arguments = {
-        "count_layers": ("full", np.empty(n_layers, _core.COST_DTYPE)),
+        "layer_costs": ("full", np.empty(n_layers, _core.COST_DTYPE)),
         "count_totals": ("full",),
         "count_groups": (np.zeros(n_layers, np.int32), 1, "full"),
     }[name]

@@ -139,14 +139,14 @@ def test_the_core_counts_each_layer_as_the_reference_does_or_both_overflow(rules
         costs = [expected(fields, rules) for fields in layers]
     except OverflowError:
         for count, args in (
-            (_core.count_layers, (rules, None)),
+            (_core.layer_costs, (rules, None)),
             (_core.count_totals, (rules,)),
             (_core.count_groups, (groups, 2, rules)),
         ):
             with pytest.raises(OverflowError):
                 count(records, *args, discount_zeros=True)
         return
-    counted = _core.count_layers(records, rules, discount_zeros=True)
+    counted = _core.layer_costs(records, rules, discount_zeros=True)
     assert [dict(zip(METRICS, row.item(), strict=True)) for row in counted] == costs
     rows = [tuple(cost.values()) for cost in costs]
     sums = _core.count_totals(records, rules, discount_zeros=True)
@@ -163,11 +163,11 @@ def test_layers_whose_zeros_nobody_looked_for_and_other_kinds_cost_the_same(rule
     for name in ("in_channels", "out_channels", "in_positions", "out_positions"):
         records[name] = 6
     records["weight_elements"] = 36
-    dense = _core.count_layers(records, rules)
-    assert (_core.count_layers(records, rules, discount_zeros=True) == dense).all()
+    dense = _core.layer_costs(records, rules)
+    assert (_core.layer_costs(records, rules, discount_zeros=True) == dense).all()
     records["nonzero_weights"] = 12
-    assert (_core.count_layers(records, rules) == dense).all()
-    sparse = _core.count_layers(records, rules, discount_zeros=True)
+    assert (_core.layer_costs(records, rules) == dense).all()
+    sparse = _core.layer_costs(records, rules, discount_zeros=True)
     names = np.array(list(_core.KINDS))[records["kind"]]
     assert set(names[sparse != dense]) == set(KINDS)
     assert (
@@ -179,7 +179,7 @@ def test_weights_of_a_layer_without_macs_save_only_their_memory():
     records = pack([DEFAULTS | {"kind": "conv", "out_positions": 0, "weight_elements": 8}])
     records["nonzero_weights"] = 3
     (dense,), (sparse,) = (
-        _core.count_layers(records, "full", discount_zeros=discount) for discount in (False, True)
+        _core.layer_costs(records, "full", discount_zeros=discount) for discount in (False, True)
     )
     assert dense["mem_read"] - sparse["mem_read"] == 5 * 4
     assert sparse["macs"] == sparse["flops"] == sparse["madd"] == 0

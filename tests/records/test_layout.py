@@ -178,8 +178,8 @@ def test_printed_formulas_are_those_of_the_reference(row):
             assert name not in columns
 
 
-def count_layers(layers):
-    return _core.count_layers(layers)
+def layer_costs(layers):
+    return _core.layer_costs(layers)
 
 
 def count_totals(layers):
@@ -190,7 +190,7 @@ def count_groups(layers):
     return _core.count_groups(layers, np.zeros(layers.size, np.int32), 1)
 
 
-COUNTS = (count_layers, count_totals, count_groups)
+COUNTS = (layer_costs, count_totals, count_groups)
 
 
 def layers_of(n_layers):
@@ -260,8 +260,8 @@ def test_what_is_not_an_array_is_refused(layers):
 
 def test_costs_go_into_out_and_out_is_returned():
     layers, out = layers_of(3), np.zeros(3, _core.COST_DTYPE)
-    assert _core.count_layers(layers, "full", out) is out
-    assert (out == _core.count_layers(layers, "full")).all()
+    assert _core.layer_costs(layers, "full", out) is out
+    assert (out == _core.layer_costs(layers, "full")).all()
     assert out["flops"].tolist() == [1, 1, 1]
 
 
@@ -291,7 +291,7 @@ def read_only(array):
 )
 def test_a_wrong_out_is_refused(out, error, what):
     with pytest.raises(error, match=what):
-        _core.count_layers(layers_of(3), "full", out)
+        _core.layer_costs(layers_of(3), "full", out)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ namespace {
 Costs costs_of(const Layer &layer, Rules rules) {
   Costs costs;
   try {
-    count_layers({&layer, 1}, rules, {&costs, 1});
+    layer_costs({&layer, 1}, rules, {&costs, 1});
   } catch (const LayerOverflow &) {
     costs.fill(BitGrid::overflow);
   }

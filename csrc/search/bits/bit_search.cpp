@@ -133,7 +133,7 @@ void BitSearch::add_layers(std::span<const Layer> layers, std::span<const std::i
     const bool varies = columns[i] >= 0;
     Costs costs{};
     try {
-      count_layers(layers.subspan(i, 1), rules, {&costs, 1});
+      layer_costs(layers.subspan(i, 1), rules, {&costs, 1});
     } catch (const LayerError &error) {
       throw LayerError(i, error.what());
     } catch (const LayerOverflow &error) {

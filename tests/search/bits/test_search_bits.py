@@ -129,7 +129,7 @@ def test_every_kind_with_macs_is_a_column():
 
 
 def test_what_is_not_given_keeps_what_was_traced():
-    table = example_table()
+    table = LayerTable.from_array(example_table().records)
     assert count_batch(table)["bops"].tolist() == [table.totals().bops]
     eight = np.full(4, 8, np.uint8)
     for weights, inputs in ((eight, None), (None, eight)):
@@ -158,7 +158,7 @@ def test_memory_mapped_arrays_are_read_where_they_are(tmp_path):
 
 
 def test_a_prepared_search_does_not_see_later_changes():
-    table = example_table()
+    table = LayerTable.from_array(example_table().records)
     search = BitSearch(table, metrics=("macs",))
     table.records["batch"] = 7
     assert search.count()["macs"].tolist() == [58920]
