@@ -37,7 +37,7 @@ def is_low_bit(table: Records) -> npt.NDArray[np.bool_]:
 
 
 def low_bit_widths(weight_bits: int, input_bits: int) -> bool:
-    """Return whether both bit widths are `MAX_LOW_BITS` or fewer; floats have `FULL_PRECISION` bits."""
+    """Return whether both widths are `MAX_LOW_BITS` or fewer, floats being `FULL_PRECISION`."""
     return max(weight_bits, input_bits) <= MAX_LOW_BITS
 
 
