@@ -10,6 +10,8 @@ from torch import nn
 import bopscount
 from bopscount import InputError
 from bopscount.api import build_report
+from bopscount.report.options import ReportOptions
+from bopscount.tracing.options import TraceOptions
 
 SIZE = (3, 8, 8)
 
@@ -90,7 +92,8 @@ def test_every_call_takes_them_and_all_agree():
         expected = table.with_bits(bits).totals(rules)
         assert expected.bops == 2 * 4 * 4 * 9 * 64
         assert bopscount.scan(model, SIZE, bits=bits, rules=rules) == expected
-        report = build_report(model, SIZE, bits=bits, rules=rules, timing=False)
+        asked = TraceOptions(SIZE, bits=bits)
+        report = build_report(model, asked, ReportOptions(rules), timing=False)
         assert report.totals == expected
     assert widths(table)["layer1.conv"] == FULL, "the traced table stays"
 

@@ -202,9 +202,9 @@ def test_each_pair_of_module_and_input_is_traced_once(monkeypatch):
     calls = []
     record = choice_trace.record
 
-    def counting(module, call, **options):
+    def counting(module, *args, **options):
         calls.append(module)
-        return record(module, call, **options)
+        return record(module, *args, **options)
 
     monkeypatch.setattr(choice_trace, "record", counting)
     block = nn.Conv2d(4, 4, 3, padding=1)
