@@ -18,7 +18,7 @@ from torch._C._functorch import is_functorch_wrapped_tensor
 
 import bopscount._core as _core
 from bopscount.bits.adapters import adapter_for, at_path
-from bopscount.bits.adapters.tensors import bits_of_product
+from bopscount.bits.adapters.tensor_subclasses import bits_of_product
 from bopscount.bits.layer_bits import LayerBits
 from bopscount.bits.registered_classes import rule_of
 from bopscount.errors import TraceError

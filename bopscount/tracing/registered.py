@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from bopscount._core import KINDS, LEAF_RULES, answer, emit
 from bopscount.bits.adapters.family import FLOAT
-from bopscount.bits.adapters.tensors import own_width
+from bopscount.bits.adapters.tensor_subclasses import own_width
 from bopscount.bits.layer_bits import LayerBits
 from bopscount.errors import InputError
 from bopscount.tracing.emitter import Emitter

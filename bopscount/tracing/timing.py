@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from bopscount.errors import TraceError
 from bopscount.progress import progress_bar
 from bopscount.tracing.driver import TRACING
-from bopscount.tracing.functions.itself import HANDS_OUT
+from bopscount.tracing.functions.tensor_metadata import HANDS_OUT
 from bopscount.tracing.guard import TensorGuard, arguments_kept, untouched
 from bopscount.tracing.inputs import tensors_of
 

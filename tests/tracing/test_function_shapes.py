@@ -8,8 +8,8 @@ from support.function_calls import CALLS
 from torch import Tensor
 from torch.overrides import resolve_name
 
-from bopscount.tracing.functions.itself import CHANGES, HANDS_OUT
 from bopscount.tracing.functions.registry import FUNCTION_RULES, fast_answers
+from bopscount.tracing.functions.tensor_metadata import CHANGES, HANDS_OUT
 
 STAY_ON_META = (Tensor.cpu, Tensor.cuda)
 # Torch packs on the CPU only: test_packed_sequences compares their layers with a run for real.
@@ -21,11 +21,14 @@ GUARDED = (*CHANGES, *HANDS_OUT)
 # Taken to hold where torch has no values: test_known_values.
 CHECKS = (Tensor._is_all_true,)
 ELSEWHERE = (*STAY_ON_META, *PACKING, *DRAWING, *GUARDED, *CHECKS)
-ANSWERED = list({**FUNCTION_RULES, **fast_answers()})
 
 
 def name_of(function):
     return resolve_name(function) or function.__name__
+
+
+# In one order in every process, as pytest-xdist asks.
+ANSWERED = sorted({**FUNCTION_RULES, **fast_answers()}, key=name_of)
 
 
 @pytest.mark.parametrize("function", [f for f in ANSWERED if f not in ELSEWHERE], ids=name_of)

@@ -9,11 +9,11 @@ from bopscount.tracing.functions import (
     as_modules,
     attention,
     elementwise,
-    itself,
     movement,
     packed,
     products,
     reductions,
+    tensor_metadata,
 )
 from bopscount.tracing.functions.free import (
     PLAIN_TYPES,
@@ -37,9 +37,9 @@ __all__ = [
     "as_modules",
     "attention",
     "elementwise",
-    "itself",
     "movement",
     "packed",
     "products",
     "reductions",
+    "tensor_metadata",
 ]

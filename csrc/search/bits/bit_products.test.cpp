@@ -8,7 +8,7 @@
 
 #include <doctest/doctest.h>
 
-#include "search/bits/every_instructions.hpp"
+#include "search/bits/instruction_sets.hpp"
 
 using namespace bopscount;
 

@@ -8,7 +8,7 @@
 
 #include "core/count.hpp"
 #include "core/op_table.hpp"
-#include "search/bits/every_instructions.hpp"
+#include "search/bits/instruction_sets.hpp"
 
 using namespace bopscount;
 
