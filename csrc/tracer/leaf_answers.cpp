@@ -68,9 +68,9 @@ py::object LeafAnswers::answer_function(std::size_t rule, PyObject *op, PyObject
   view.dict = attributes;
   const auto elements = [&](PyObject *parameter) -> std::int64_t {
     if (parameter == Py_None) return 0;
-    const Ref dtype = checked(PyObject_GetAttr(parameter, names().dtype));
-    view.weight_dtype = dtype.get(); // torch never frees its dtypes
-    view.weight_item_bytes = forms_.dtype_of(dtype.get()).item_bytes;
+    const Ref own = checked(PyObject_GetAttr(parameter, names().dtype));
+    view.weight_dtype = own.get(); // torch never frees its dtypes
+    view.weight_item_bytes = forms_.dtype_of(own.get()).item_bytes;
     return py::handle(parameter).attr("numel")().cast<std::int64_t>();
   };
   view.bias_elements = elements(bias);
