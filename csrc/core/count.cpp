@@ -117,8 +117,7 @@ void check(const Layer &layer, std::size_t index) {
 void check_zeros(const Layer &layer, std::size_t index) {
   const bool prunable = layer.weight_elements > 0 && rows::table[layer.kind].prunable();
   if (prunable && layer.nonzero_weights > layer.weight_elements)
-    throw LayerError(index, "nonzero_weights of layer " + std::to_string(index) +
-                                " must be at most its weight_elements (" +
+    throw LayerError(index, "nonzero_weights must be at most weight_elements (" +
                                 std::to_string(layer.weight_elements) + "), got " +
                                 std::to_string(layer.nonzero_weights));
 }

@@ -324,8 +324,7 @@ TEST_CASE("more non-zero weights than weights are refused where zeros are discou
   Layer layer = resnet18_conv1();
   layer.nonzero_weights = 9'409;
   CHECK(refusal(layer) == "");
-  CHECK(refusal(layer, true) ==
-        "nonzero_weights of layer 0 must be at most its weight_elements (9408), got 9409");
+  CHECK(refusal(layer, true) == "nonzero_weights must be at most weight_elements (9408), got 9409");
 }
 
 TEST_CASE("kinds that are not in the table are refused") {

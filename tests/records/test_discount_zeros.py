@@ -261,9 +261,9 @@ def test_more_non_zero_weights_than_weights_are_an_error():
     records = _core.new_layers(1)
     records["kind"], records["weight_elements"] = _core.KINDS["linear"], 4
     records["nonzero_weights"] = 5
-    with pytest.raises(InputError, match=r"nonzero_weights of layer 0 .* \(4\), got 5"):
+    with pytest.raises(InputError, match=r"layer 0: nonzero_weights .* \(4\), got 5"):
         bopscount.count(records, discount_zeros=True)
-    with pytest.raises(ValueError, match=r"^layer 0: .* at most its weight_elements \(4\), got 5"):
+    with pytest.raises(ValueError, match=r"^layer 0: .* at most weight_elements \(4\), got 5"):
         _core.count_totals(records, discount_zeros=True)
     records["kind"] = _core.KINDS["matmul"]
     assert _core.count_totals(records, discount_zeros=True) == _core.count_totals(records)
