@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any
 
 from bopscount.bits.by_path import Widths, with_bits
@@ -18,6 +19,8 @@ from bopscount.search.candidates.candidates import (
 
 __all__ = ["LayerTable", "Owner", "as_layer_table"]
 
+_VALUES = attrgetter(*(item.name for item in fields(Records)))
+
 
 @dataclass(slots=True, repr=False)
 class LayerTable(Records):
@@ -29,7 +32,7 @@ class LayerTable(Records):
     @classmethod
     def of(cls, records: Records) -> LayerTable:
         """Return a table that shares all data with `records`."""
-        return cls(*(getattr(records, item.name) for item in fields(records)))
+        return cls(*_VALUES(records))
 
     def with_bits(self, bits: Mapping[str, Widths]) -> LayerTable:
         """Return a copy with the given bit widths for the layers at the given paths.
