@@ -19,7 +19,8 @@ KINDS = [row["name"] for row in OP_TABLE]
 # Of other torch versions, or of builds for a GPU or another processor.
 NOT_IN_EVERY_TORCH = {
     "_convolution", "cudnn_convolution", "convolution_overrideable", "mkldnn_rnn_layer",
-    "var_mean.correction",
+    "var_mean.correction", "_scaled_dot_product_fused_attention_overrideable", "_fused_rms_norm",
+    "_safe_softmax", "_scaled_dot_product_attention_math_for_mps",
 }  # fmt: skip
 
 
