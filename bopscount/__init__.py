@@ -84,12 +84,13 @@ _NEEDS_TORCH = ("scan", "stat", "trace")
 
 
 def __getattr__(name: str) -> Any:
-    """Import `scan`, `stat` and `trace` on first access.
+    """Import `scan`, `stat` and `trace` on first access, and keep them.
 
     They import torch, which counting arrays does not need.
     """
     if name in _NEEDS_TORCH:
-        return getattr(import_module("bopscount.api"), name)
+        globals()[name] = found = getattr(import_module("bopscount.api"), name)
+        return found
     raise AttributeError(f"module 'bopscount' has no attribute {name!r}")
 
 
