@@ -94,7 +94,7 @@ def test_every_example_applies_and_touches_as_many_files_as_it_claims(tmp_path, 
 def test_every_example_works_in_a_build_of_its_own(tmp_path):
     pybind11 = pytest.importorskip("pybind11")
     if shutil.which("cmake") is None or shutil.which("ninja") is None:
-        pytest.skip("needs cmake and ninja")
+        pytest.skip("needs cmake and ninja")  # .ci/run installs both
     apply_all(tmp_path)
     shutil.copy(ROOT / "CMakeLists.txt", tmp_path)
     configure = [

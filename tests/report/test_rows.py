@@ -4,23 +4,12 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.reference import METRICS
 from torch import nn
 
 import bopscount
 
 WIDTH = 4
-METRICS = (
-    "params",
-    "logical_params",
-    "macs",
-    "flops",
-    "madd",
-    "bops",
-    "ops_x64",
-    "memory_bytes",
-    "mem_read",
-    "mem_write",
-)
 
 
 def report_of(model, size=(WIDTH,), rules="torchstat", **options):
